@@ -1,0 +1,173 @@
+# secretvold: builds in build/ (build/san with SAN=…), installs with DESTDIR and PREFIX.
+#
+#   make                 programs, library          make check        unit tests and conformance
+#   make demo            the worked examples        make check-root   what needs root (check runs it for root)
+#   make deps            Debian packages            make bench        figures beside a floor
+#   make install         DESTDIR=, PREFIX=          make format tidy  clang-format, clang-tidy
+#
+# SAN=address,undefined builds with sanitizers, WERROR=1 makes warnings errors, V=1 shows commands.
+
+VERSION  := 0.1.0
+SOVERSION := 0
+
+CC       ?= cc
+CFLAGS   ?= -O2 -g
+PREFIX   ?= /usr/local
+BINDIR   ?= $(PREFIX)/bin
+SBINDIR  ?= $(PREFIX)/sbin
+LIBDIR   ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR   ?= $(PREFIX)/share/man
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+BUILD    ?= build$(if $(SAN),/san)
+Q        := $(if $(V),,@)
+
+# ---- what Debian provides; the one list -------------------------------------------------------
+DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libjson-c-dev libmount-dev libyaml-dev \
+              libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev uuid-dev
+DEPS_CHECK := check python3 python3-yaml curl util-linux
+
+PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid
+
+# Run by its file: a user's PATH may hold a python without Debian's modules.
+PYTHON   ?= /usr/bin/python3
+
+# pkg-config is asked once, and only by targets that compile.
+NO_BUILD := deps clean format help demo check check-root
+ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+            -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wno-missing-field-initializers \
+            $(if $(WERROR),-Werror)
+HARDEN   := -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fPIC
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) -pthread -DSV_VERSION='"$(VERSION)"' \
+             $(PKG_CFLAGS) $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+
+# ---- sources ---------------------------------------------------------------------------------
+LIB_SRC    := $(sort $(wildcard lib/*.c lib/base/*.c lib/core/*.c lib/node/*.c))
+DAEMON_SRC := $(sort $(wildcard daemon/*.c daemon/source/*.c))
+CTL_SRC    := $(sort $(wildcard daemon/ctl/*.c))
+UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c))
+SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
+BENCH_SRC  := $(sort $(wildcard tests/bench/*.c))
+
+LIB    := $(BUILD)/libsecretvol.a
+SOLIB  := $(BUILD)/libsecretvol.so.$(SOVERSION)
+DAEMON := $(BUILD)/secretvold
+CTL    := $(BUILD)/secretvolctl
+UNITS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+BENCHES := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
+
+objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+.PHONY: all deps demo check check-root bench install format format-check tidy clean help tests compile_commands.json
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(DAEMON) $(CTL) $(LIB) $(SOLIB) $(BUILD)/libsecretvol.pc
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC      $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(LIB): $(call objs,$(LIB_SRC))
+	$(if $(Q),@echo "  AR      $@")
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(SOLIB): $(call objs,$(LIB_SRC)) lib/secretvol.map
+	$(if $(Q),@echo "  LD      $@")
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/secretvol.map -Wl,--as-needed \
+		$(ALL_LDFLAGS) $(filter %.o,$^) $(PKG_LIBS) -o $@
+	$(Q)ln -sf $(@F) $(BUILD)/libsecretvol.so
+
+$(BUILD)/libsecretvol.pc: lib/libsecretvol.pc.in Makefile
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' $< >$@
+
+define link
+	$(if $(Q),@echo "  LD      $@")
+	@mkdir -p $(@D)
+	$(Q)$(CC) -Wl,--as-needed $(ALL_LDFLAGS) $(filter %.o %.a,$^) $(1) $(PKG_LIBS) -o $@
+endef
+
+$(DAEMON): $(call objs,$(DAEMON_SRC)) $(LIB)
+	$(call link)
+$(CTL): $(call objs,$(CTL_SRC)) $(LIB)
+	$(call link)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(LIB)
+	$(call link,$(shell pkg-config --libs check))
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
+	$(call link)
+
+# ---- dependencies ----------------------------------------------------------------------------
+deps:
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(DEPS_BUILD) $(DEPS_CHECK)
+
+# Installs only when something is missing.
+have-deps = dpkg-query -W -f='$${db:Status-Status}\n' $(1) 2>/dev/null | grep -c '^installed$$' | \
+            grep -qx $(words $(1)) || $(MAKE) --no-print-directory deps
+
+# ---- tests -----------------------------------------------------------------------------------
+tests: all $(UNITS) $(BENCHES)
+
+check:
+	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
+	@$(MAKE) --no-print-directory tests
+	@tests/run --build $(BUILD) $(if $(filter 0,$(shell id -u)),--root)
+
+check-root:
+	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
+	@$(MAKE) --no-print-directory tests
+	@tests/run --build $(BUILD) --root --only-root
+
+demo:
+	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) tests/e2e/demo
+
+bench: all $(BENCHES)
+	@$(PYTHON) tests/bench/bench.py --build $(BUILD)
+
+# ---- housekeeping ----------------------------------------------------------------------------
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR)
+	install -m 0755 $(DAEMON) $(DESTDIR)$(SBINDIR)/secretvold
+	install -m 0755 $(CTL) $(DESTDIR)$(BINDIR)/secretvolctl
+	install -m 0644 $(LIB) $(SOLIB) $(DESTDIR)$(LIBDIR)
+	ln -sf libsecretvol.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libsecretvol.so
+	install -m 0644 lib/secretvol.h $(DESTDIR)$(INCLUDEDIR)/secretvol.h
+	install -m 0644 $(BUILD)/libsecretvol.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e 's|@SBINDIR@|$(SBINDIR)|' systemd/secretvold.service >$(DESTDIR)$(UNITDIR)/secretvold.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/secretvold.service
+
+SOURCES := $(shell find lib daemon tests -name '*.[ch]' 2>/dev/null)
+
+format:
+	clang-format -i $(SOURCES)
+
+format-check:
+	clang-format --dry-run -Werror $(SOURCES)
+
+tidy: compile_commands.json
+	clang-tidy -p $(BUILD) --quiet $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC)
+
+compile_commands.json:
+	@mkdir -p $(BUILD)
+	@{ echo '['; sep=; for f in $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC); do \
+	  printf '%s{"directory":"%s","file":"%s","command":"%s"}\n' "$$sep" "$(CURDIR)" "$$f" \
+	    "$(CC) $(subst ",\\\",$(ALL_CFLAGS)) -c $$f"; sep=,; done; echo ']'; } >$(BUILD)/compile_commands.json
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

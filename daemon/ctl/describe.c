@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* describe - everything about one volume or pod, in words */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api.h"
+#include "events.h"
+#include "print.h"
+#include "target.h"
+
+#define EVENTS_SHOWN 10
+
+/* "Label:   text", "<none>" for nothing. */
+static void field(const char *label, const char *text)
+{
+	sv_autofree char *shown = sv_printable(*text ? text : "<none>");
+
+	printf("%-14s%s\n", label, shown);
+}
+
+static void state_field(const char *label, const char *state)
+{
+	sv_autofree char *shown = sv_printable(*state ? state : "<none>");
+	const char *colour = sv_colour_of(state);
+
+	printf("%-14s%s%s%s\n", label, colour, shown, sv_colour_end(colour));
+}
+
+static void number_field(const char *label, int64_t number)
+{
+	printf("%-14s%" PRId64 "\n", label, number);
+}
+
+/* The time as it is, and how far away that is. */
+static void time_field(const char *label, const char *text)
+{
+	sv_autofree char *line = NULL;
+	char words[SV_AGE_MAX];
+	int64_t then, now = time(NULL);
+
+	if (*text && sv_time_parse(text, &then)) {
+		sv_duration_words(words, then > now ? then - now : now - then);
+		line = then > now ? sv_text("%s (in %s)", text, words)
+				  : sv_text("%s (%s ago)", text, words);
+	}
+	field(label, line ? line : text);
+}
+
+/* A list of an object, as a table below its label. */
+static void section(const char *label, struct sv_table *t)
+{
+	if (t->n_cells == 0) {
+		field(label, "");
+		return;
+	}
+	printf("%s\n", label);
+	sv_table_show(t);
+}
+
+static bool same(struct json_object *a, const char *ka, struct json_object *b, const char *kb)
+{
+	return strcmp(sv_str(a, ka), sv_str(b, kb)) == 0;
+}
+
+/* Is the event about this pod or volume? */
+static bool is_about(struct json_object *event, struct json_object *object, bool is_pod)
+{
+	return same(event, "namespace", object, "namespace") &&
+	       same(event, "pod", object, is_pod ? "name" : "pod") &&
+	       (is_pod || same(event, "volume", object, "volume"));
+}
+
+/* The last events, newest last. */
+static void show_events(struct json_object *list, struct json_object *object, bool is_pod)
+{
+	static const char *const heads[] = { "LAST-SEEN", "TYPE",    "REASON", "VOLUME",
+					     "COUNT",     "MESSAGE", NULL };
+	sv_autotable struct sv_table t = { 0 };
+	size_t n = sv_count(list, "items"), first, found = 0, i;
+
+	sv_table_init(&t, heads, 2);
+	for (first = n; first > 0 && found < EVENTS_SHOWN; first--)
+		found += is_about(sv_element(list, "items", first - 1), object, is_pod);
+	for (i = first; i < n; i++) {
+		struct json_object *e = sv_element(list, "items", i);
+		char age[SV_AGE_MAX];
+
+		if (!is_about(e, object, is_pod))
+			continue;
+		sv_age(age, sv_str(e, "time"));
+		sv_table_add(&t, age);
+		sv_table_add(&t, sv_str(e, "type"));
+		sv_table_add(&t, sv_str(e, "reason"));
+		sv_table_add(&t, sv_str(e, "volume"));
+		sv_table_addf(&t, "%" PRId64, sv_int(e, "count"));
+		sv_table_add(&t, sv_str(e, "message"));
+	}
+	section("Events:", &t);
+}
+
+static void show_secrets(struct json_object *v)
+{
+	static const char *const heads[] = { "NAME", "FOUND", "OPTIONAL", "VERSION", NULL };
+	sv_autotable struct sv_table t = { 0 };
+	size_t i;
+
+	sv_table_init(&t, heads, 2);
+	for (i = 0; i < sv_count(v, "secrets"); i++) {
+		struct json_object *s = sv_element(v, "secrets", i);
+
+		sv_table_add(&t, sv_str(s, "name"));
+		sv_table_add(&t, sv_bool(s, "found") ? "yes" : "no");
+		sv_table_add(&t, sv_bool(s, "optional") ? "yes" : "no");
+		sv_table_add(&t, sv_str(s, "resourceVersion"));
+	}
+	section("Secrets:", &t);
+}
+
+static void show_files(struct json_object *v)
+{
+	static const char *const heads[] = { "PATH", "MODE", "OWNER", "SIZE", "FROM", NULL };
+	sv_autotable struct sv_table t = { 0 };
+	size_t i;
+
+	sv_table_init(&t, heads, 2);
+	for (i = 0; i < sv_count(v, "files"); i++) {
+		struct json_object *f = sv_element(v, "files", i);
+
+		sv_table_add(&t, sv_str(f, "path"));
+		sv_table_add(&t, sv_str(f, "mode"));
+		sv_table_addf(&t, "%" PRId64 ":%" PRId64, sv_int(f, "uid"), sv_int(f, "gid"));
+		sv_table_addf(&t, "%" PRId64, sv_int(f, "size"));
+		sv_table_addf(&t, "%s/%s", sv_str(f, "secret"), sv_str(f, "key"));
+	}
+	section("Files:", &t);
+}
+
+static void show_mounts(struct json_object *v)
+{
+	static const char *const heads[] = { "CONTAINER", "MOUNTPATH", "READONLY", "SUBPATH",
+					     NULL };
+	sv_autotable struct sv_table t = { 0 };
+	size_t i;
+
+	sv_table_init(&t, heads, 2);
+	for (i = 0; i < sv_count(v, "mounts"); i++) {
+		struct json_object *m = sv_element(v, "mounts", i);
+
+		sv_table_add(&t, sv_str(m, "container"));
+		sv_table_add(&t, sv_str(m, "mountPath"));
+		sv_table_add(&t, sv_bool(m, "readOnly") ? "yes" : "no");
+		sv_table_add(&t, sv_str(m, "subPath"));
+	}
+	section("Mounts:", &t);
+}
+
+static void describe_volume(struct json_object *v, struct json_object *events)
+{
+	sv_autofree char *name = sv_text("%s/%s", sv_str(v, "pod"), sv_str(v, "volume"));
+
+	field("Name:", name);
+	field("Namespace:", sv_str(v, "namespace"));
+	field("Pod UID:", sv_str(v, "podUid"));
+	state_field("State:", sv_str(v, "state"));
+	field("Reason:", sv_str(v, "reason"));
+	field("Message:", sv_str(v, "message"));
+	field("Last error:", sv_str(v, "lastError"));
+	time_field("Next retry:", sv_str(v, "nextRetryAt"));
+	number_field("Generation:", sv_int(v, "generation"));
+	time_field("Published:", sv_str(v, "publishedAt"));
+	time_field("Updated:", sv_str(v, "updatedAt"));
+	field("Type:", sv_str(v, "type"));
+	field("Source:", sv_str(v, "source"));
+	field("Path:", sv_str(v, "path"));
+	field("Swap:", sv_str(v, "swapSafe"));
+	show_secrets(v);
+	show_files(v);
+	show_mounts(v);
+	show_events(events, v, false);
+}
+
+/* What the daemon tells of the pod's volumes, and where the containers have them. */
+static void show_volumes(struct json_object *pod, struct json_object *volumes)
+{
+	static const char *const heads[] = { "NAME",  "TYPE",       "STATE",   "REASON",
+					     "FILES", "GENERATION", "UPDATED", NULL };
+	static const char *const mount_heads[] = { "CONTAINER", "MOUNTPATH", "VOLUME", "SUBPATH",
+						   NULL };
+	sv_autotable struct sv_table t = { 0 }, mounts = { 0 };
+	size_t i, k;
+
+	sv_table_init(&t, heads, 2);
+	sv_table_init(&mounts, mount_heads, 2);
+	for (i = 0; i < sv_count(volumes, "items"); i++) {
+		struct json_object *v = sv_element(volumes, "items", i);
+		char age[SV_AGE_MAX];
+
+		if (!same(v, "namespace", pod, "namespace") || !same(v, "pod", pod, "name"))
+			continue;
+		sv_table_add(&t, sv_str(v, "volume"));
+		sv_table_add(&t, sv_str(v, "type"));
+		sv_table_add_state(&t, sv_str(v, "state"));
+		sv_table_add(&t, sv_str(v, "reason"));
+		sv_table_addf(&t, "%zu", sv_count(v, "files"));
+		sv_table_addf(&t, "%" PRId64, sv_int(v, "generation"));
+		sv_age(age, sv_str(v, "updatedAt"));
+		sv_table_add(&t, age);
+		for (k = 0; k < sv_count(v, "mounts"); k++) {
+			struct json_object *m = sv_element(v, "mounts", k);
+
+			sv_table_add(&mounts, sv_str(m, "container"));
+			sv_table_add(&mounts, sv_str(m, "mountPath"));
+			sv_table_add(&mounts, sv_str(v, "volume"));
+			sv_table_add(&mounts, sv_str(m, "subPath"));
+		}
+	}
+	section("Volumes:", &t);
+	section("Mounts:", &mounts);
+}
+
+static void show_messages(struct json_object *pod, struct json_object *volumes)
+{
+	static const char *const heads[] = { "VOLUME", "NEXT-RETRY", "MESSAGE", NULL };
+	sv_autotable struct sv_table t = { 0 };
+	int64_t retry, now = time(NULL);
+	size_t i;
+
+	sv_table_init(&t, heads, 2);
+	for (i = 0; i < sv_count(volumes, "items"); i++) {
+		struct json_object *v = sv_element(volumes, "items", i);
+		const char *text =
+			*sv_str(v, "message") ? sv_str(v, "message") : sv_str(v, "lastError");
+		char words[SV_AGE_MAX] = "";
+
+		if (!same(v, "namespace", pod, "namespace") || !same(v, "pod", pod, "name") ||
+		    !*text)
+			continue;
+		if (sv_time_parse(sv_str(v, "nextRetryAt"), &retry))
+			sv_duration_words(words, retry - now);
+		sv_table_add(&t, sv_str(v, "volume"));
+		sv_table_add(&t, words);
+		sv_table_add(&t, text);
+	}
+	if (t.n_cells > 0)
+		section("Problems:", &t);
+}
+
+static void describe_pod(struct json_object *p, struct json_object *volumes,
+			 struct json_object *events)
+{
+	field("Name:", sv_str(p, "name"));
+	field("Namespace:", sv_str(p, "namespace"));
+	field("UID:", sv_str(p, "uid"));
+	state_field("State:", sv_str(p, "state"));
+	printf("%-14s%" PRId64 " of %" PRId64 " wanted volumes\n", "Ready:", sv_int(p, "ready"),
+	       sv_int(p, "wanted"));
+	field("Terminated:", sv_bool(p, "terminated") ? "yes" : "no");
+	field("Source:", sv_str(p, "source"));
+	time_field("Created:", sv_str(p, "createdAt"));
+	show_volumes(p, volumes);
+	show_messages(p, volumes);
+	show_events(events, p, true);
+}
+
+static int describe(struct sv_target *target)
+{
+	sv_autotree struct json_object *list = NULL, *volumes = NULL, *events = NULL;
+	sv_autofree char *path = sv_target_path(target, false);
+	sv_autofree char *ns = NULL, *pod = NULL, *volumes_path = NULL;
+	struct json_object *items, *found = NULL, *o;
+	size_t i;
+	int r;
+
+	r = sv_api_list(path, &list, &items);
+	if (r)
+		return r;
+	for (i = 0; i < sv_count(list, "items") && !found; i++) {
+		o = sv_element(list, "items", i);
+		if (sv_target_has(target, o))
+			found = o;
+	}
+	if (!found)
+		return sv_target_not_found(target);
+	if (target->kind == SV_TARGET_POD) {
+		ns = sv_api_quote(target->ns);
+		pod = sv_api_quote(target->name);
+		volumes_path = sv_text("/v1/volumes?namespace=%s&pod=%s", ns, pod);
+		r = sv_api_list(volumes_path, &volumes, &items);
+		if (r)
+			return r;
+	}
+	r = sv_api_list("/v1/events", &events, &items);
+	if (r)
+		return r;
+	sv_events_sort(events);
+	if (target->kind == SV_TARGET_POD)
+		describe_pod(found, volumes, events);
+	else
+		describe_volume(found, events);
+	return SV_EXIT_DONE;
+}
+
+static int run(int argc, char **argv)
+{
+	sv_autotarget struct sv_target target = { 0 };
+	int r = sv_target_parse(argc, argv, SV_TARGET_POD, true, &target);
+
+	return r ? r : describe(&target);
+}
+
+static const struct sv_opt opts[] = {
+	SV_OPT_NAMESPACE,
+	SV_OPT_END,
+};
+
+const struct sv_verb sv_verb_describe = {
+	.name = "describe",
+	.args = "volume|pod NAME [OPTION...]",
+	.summary = "Show everything about one volume or pod",
+	.details = "A volume's NAME is POD/VOLUME; NAMESPACE/ may stand before a NAME.",
+	.opts = opts,
+	.run = run,
+};

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actual.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *sv_state_name(enum sv_state state)
+{
+	static const char *const names[] = { "Pending", "Published", "Stale", "Refused",
+					     "Failed",	"Removing",  "Unused" };
+
+	return names[state];
+}
+
+const char *sv_medium_name(enum sv_medium medium)
+{
+	static const char *const names[] = { "", "noswap", "ramfs", "none" };
+
+	return names[medium];
+}
+
+void sv_actuals_init(struct sv_actuals *s)
+{
+	*s = (struct sv_actuals){ .queue = { NULL, NULL } };
+	s->queue.tail = &s->queue.head;
+}
+
+static void record_free(struct sv_actual *a)
+{
+	free(a->id);
+	free(a->ns);
+	free(a->pod);
+	free(a->volume);
+	free(a->uid);
+	free(a->message);
+	free(a->last_error);
+	free(a->old);
+	sv_plan_free(a->plan);
+	free(a);
+}
+
+void sv_actuals_done(struct sv_actuals *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->records.n; i++)
+		record_free(s->records.entries[i].value);
+	sv_strmap_done(&s->records);
+	free(s->timed);
+}
+
+struct sv_actual *sv_actuals_get(const struct sv_actuals *s, const char *id)
+{
+	return sv_strmap_get(&s->records, id);
+}
+
+/* UID and volume name are parts of the id; whose Pod it is, only the Pod can say. */
+static int name_record(struct sv_actual *a)
+{
+	const char *uid = a->id + strlen("pods/"), *end = strchr(uid, '/');
+	const char *volume = strrchr(a->id, '/');
+
+	a->uid = strndup(uid, end ? (size_t)(end - uid) : strlen(uid));
+	a->volume = strdup(volume + 1);
+	a->ns = strdup("");
+	a->pod = strdup("");
+	a->type = strstr(a->id, "/kubernetes.io~projected/") ? SV_VOLUME_PROJECTED :
+							       SV_VOLUME_SECRET;
+	return a->uid && a->volume && a->ns && a->pod ? 0 : -ENOMEM;
+}
+
+struct sv_actual *sv_actuals_make(struct sv_actuals *s, const char *id)
+{
+	struct sv_actual *a = sv_actuals_get(s, id);
+
+	if (a)
+		return a;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->id = strdup(id);
+	a->reason = "";
+	a->origin = -1;
+	if (!a->id || name_record(a) < 0 || sv_strmap_put(&s->records, a->id, a) < 0) {
+		record_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void sv_actuals_drop(struct sv_actuals *s, struct sv_actual *a)
+{
+	size_t i;
+
+	for (i = 0; a->timed && i < s->n_timed; i++)
+		if (s->timed[i] == a) {
+			s->timed[i] = s->timed[--s->n_timed];
+			break;
+		}
+	sv_strmap_remove(&s->records, a->id);
+	record_free(a);
+}
+
+void sv_actuals_enqueue(struct sv_actuals *s, struct sv_actual *a)
+{
+	if (a->queued)
+		return;
+	a->queued = true;
+	a->next = NULL;
+	*s->queue.tail = a;
+	s->queue.tail = &a->next;
+}
+
+struct sv_actual *sv_actuals_dequeue(struct sv_actuals *s)
+{
+	struct sv_actual *a = s->queue.head;
+
+	if (!a)
+		return NULL;
+	s->queue.head = a->next;
+	if (!s->queue.head)
+		s->queue.tail = &s->queue.head;
+	a->queued = false;
+	return a;
+}
+
+int sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a)
+{
+	if (a->timed)
+		return 0;
+	if (s->n_timed == s->cap_timed) {
+		size_t cap = s->cap_timed ? s->cap_timed * 2 : 16;
+		struct sv_actual **p = reallocarray(s->timed, cap, sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		s->timed = p;
+		s->cap_timed = cap;
+	}
+	s->timed[s->n_timed++] = a;
+	a->timed = true;
+	return 0;
+}
+
+/* The earliest time at which the record wants attention, 0 for none. */
+static int64_t due(const struct sv_actual *a)
+{
+	int64_t t = a->retry_ms;
+	size_t i;
+
+	for (i = 0; i < a->n_old; i++)
+		if (t == 0 || a->old[i].due_ms < t)
+			t = a->old[i].due_ms;
+	return t;
+}
+
+int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms)
+{
+	int64_t next = -1;
+	size_t i = 0;
+
+	while (i < s->n_timed) {
+		struct sv_actual *a = s->timed[i];
+		int64_t t = due(a);
+
+		if (t == 0) {
+			a->timed = false;
+			s->timed[i] = s->timed[--s->n_timed];
+			continue;
+		}
+		if (t <= now_ms)
+			sv_actuals_enqueue(s, a); /* a busy one is looked at when it is done */
+		else if (next < 0 || t - now_ms < next)
+			next = t - now_ms;
+		i++;
+	}
+	return next;
+}

@@ -1,0 +1,674 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/strmap.h"
+#include "../base/text.h"
+#include "validate.h"
+
+struct effective;
+
+/* One object of a file. */
+struct entry {
+	struct file *file;
+	enum sv_kind kind;
+	char *ns, *name;
+	unsigned document, line;
+	struct sv_pod *pod;       /* the last good version, or NULL */
+	struct sv_secret *secret; /* likewise */
+	struct sv_complaints complaints; /* about the version in the file */
+	struct sv_complaints change;     /* about replacing the Secret in force (R8, R9) */
+	char *lost;       /* to whom the entry lost its name or uid: a message; NULL while it counts */
+	bool lost_uid;
+	int64_t since_ms; /* of the complaints */
+};
+
+struct file {
+	char *path;
+	struct entry *entries;
+	size_t n_entries, ignored;
+	char *reason, *message; /* why the file cannot be used, or NULL */
+	unsigned line;
+	int64_t since_ms;
+	bool gone, exposed;
+};
+
+/* What counts under one name. */
+struct effective {
+	char *key; /* "Pod/NS/NAME" or "Secret/NS/NAME" */
+	struct entry *holder;
+	struct sv_pod *pod;       /* as told to the sink */
+	struct sv_secret *secret;
+	bool touched;
+};
+
+struct sv_catalog {
+	struct sv_catalog_sink sink;
+	void *arg;
+	struct sv_strmap files;    /* path -> struct file */
+	struct sv_strmap effects;  /* key -> struct effective */
+	struct sv_strmap uids;     /* uid -> struct entry that holds it */
+	struct effective **touched;
+	size_t n_touched, cap_touched;
+	size_t n_losers; /* entries with a good object that do not count */
+};
+
+/* ---- entries and files --------------------------------------------------------------------- */
+
+static bool is_good(const struct entry *e)
+{
+	return e->pod || e->secret;
+}
+
+static char *key_of(enum sv_kind kind, const char *ns, const char *name)
+{
+	return sv_asprintf("%s/%s/%s", sv_kind_name(kind), ns, name);
+}
+
+static void entry_done(struct entry *e)
+{
+	free(e->ns);
+	free(e->name);
+	sv_pod_unref(e->pod);
+	sv_secret_unref(e->secret);
+	sv_complaints_done(&e->complaints);
+	sv_complaints_done(&e->change);
+	free(e->lost);
+}
+
+static void free_entries(struct entry *entries, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		entry_done(&entries[i]);
+	free(entries);
+}
+
+static void file_free(struct file *f)
+{
+	free_entries(f->entries, f->n_entries);
+	free(f->path);
+	free(f->reason);
+	free(f->message);
+	free(f);
+}
+
+static struct file *get_file(struct sv_catalog *c, const char *path)
+{
+	struct file *f = sv_strmap_get(&c->files, path);
+
+	if (f)
+		return f;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return NULL;
+	f->path = strdup(path);
+	if (!f->path || sv_strmap_put(&c->files, f->path, f) < 0) {
+		file_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+static struct effective *get_effective(struct sv_catalog *c, const struct entry *e)
+{
+	sv_autofree char *key = key_of(e->kind, e->ns, e->name);
+	struct effective *eff;
+
+	if (!key)
+		return NULL;
+	eff = sv_strmap_get(&c->effects, key);
+	if (eff)
+		return eff;
+	eff = calloc(1, sizeof(*eff));
+	if (!eff)
+		return NULL;
+	eff->key = SV_TAKE(key);
+	if (sv_strmap_put(&c->effects, eff->key, eff) < 0) {
+		free(eff->key);
+		free(eff);
+		return NULL;
+	}
+	return eff;
+}
+
+static int touch(struct sv_catalog *c, struct effective *eff)
+{
+	if (eff->touched)
+		return 0;
+	if (c->n_touched == c->cap_touched) {
+		size_t cap = c->cap_touched ? c->cap_touched * 2 : 16;
+		struct effective **p = reallocarray(c->touched, cap, sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		c->touched = p;
+		c->cap_touched = cap;
+	}
+	c->touched[c->n_touched++] = eff;
+	eff->touched = true;
+	return 0;
+}
+
+/* ---- who counts ---------------------------------------------------------------------------- */
+
+static int release(struct sv_catalog *c, struct entry *e)
+{
+	struct effective *eff;
+
+	if (!is_good(e))
+		return 0;
+	eff = get_effective(c, e);
+	if (!eff)
+		return -ENOMEM;
+	if (eff->holder == e)
+		eff->holder = NULL;
+	if (e->pod && sv_strmap_get(&c->uids, e->pod->uid) == e)
+		sv_strmap_remove(&c->uids, e->pod->uid);
+	return touch(c, eff);
+}
+
+/* Takes name and uid for an entry if both are free. *taken_by is who has one of them otherwise. */
+static int claim(struct sv_catalog *c, struct entry *e, struct entry **taken_by, bool *by_uid)
+{
+	struct effective *eff = get_effective(c, e);
+	struct entry *holder;
+
+	*taken_by = NULL;
+	*by_uid = false;
+	if (!eff)
+		return -ENOMEM;
+	holder = eff->holder;
+	if (!holder && e->pod) {
+		holder = sv_strmap_get(&c->uids, e->pod->uid);
+		*by_uid = holder != NULL;
+	}
+	if (holder && holder != e) {
+		*taken_by = holder;
+		return 0;
+	}
+	if (e->pod && sv_strmap_put(&c->uids, e->pod->uid, e) < 0)
+		return -ENOMEM;
+	eff->holder = e;
+	return touch(c, eff);
+}
+
+static int lose(struct sv_catalog *c, struct entry *e, const struct entry *winner, bool by_uid)
+{
+	char *text;
+
+	if (e->file->gone) { /* it is on its way out: nobody needs to hear of it */
+		c->n_losers++;
+		return 0;
+	}
+	text = by_uid ? sv_asprintf("metadata.uid: Duplicate value: \"%s\": Pod %s/%s in %s has it "
+				    "already",
+				    e->pod->uid, winner->ns, winner->name, winner->file->path) :
+			sv_asprintf("%s %s/%s is defined in %s already, which counts",
+				    sv_kind_name(e->kind), e->ns, e->name, winner->file->path);
+	if (!text)
+		return -ENOMEM;
+	free(e->lost);
+	e->lost = text;
+	e->lost_uid = by_uid;
+	c->n_losers++;
+	return 0;
+}
+
+/* From the beginning, in the order of paths; files that have vanished come last. */
+static int resolve_all(struct sv_catalog *c)
+{
+	size_t i, j;
+	int pass, r = 0;
+
+	c->n_losers = 0;
+	c->uids.n = 0;
+	for (i = 0; i < c->effects.n && r == 0; i++) {
+		struct effective *eff = c->effects.entries[i].value;
+
+		eff->holder = NULL;
+		r = touch(c, eff);
+	}
+	for (pass = 0; pass < 2; pass++)
+		for (i = 0; i < c->files.n && r == 0; i++) {
+			struct file *f = c->files.entries[i].value;
+
+			if (f->gone != (pass == 1))
+				continue;
+			for (j = 0; j < f->n_entries && r == 0; j++) {
+				struct entry *e = &f->entries[j], *winner;
+				bool by_uid;
+
+				free(e->lost);
+				e->lost = NULL;
+				if (!is_good(e))
+					continue;
+				r = claim(c, e, &winner, &by_uid);
+				if (r == 0 && winner)
+					r = lose(c, e, winner, by_uid);
+			}
+		}
+	return r;
+}
+
+/* ---- telling the sink ---------------------------------------------------------------------- */
+
+static void drop_effective(struct sv_catalog *c, struct effective *eff)
+{
+	if (eff->pod && c->sink.remove_pod)
+		c->sink.remove_pod(c->arg, eff->pod->ns, eff->pod->name);
+	if (eff->secret && c->sink.remove_secret)
+		c->sink.remove_secret(c->arg, eff->secret->ns, eff->secret->name);
+	sv_strmap_remove(&c->effects, eff->key);
+	sv_pod_unref(eff->pod);
+	sv_secret_unref(eff->secret);
+	free(eff->key);
+	free(eff);
+}
+
+static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *e)
+{
+	if (eff->pod && sv_pod_equal(eff->pod, e->pod)) {
+		if (eff->pod != e->pod) { /* one copy is enough */
+			sv_pod_unref(e->pod);
+			e->pod = sv_pod_ref(eff->pod);
+		}
+		return;
+	}
+	sv_pod_unref(eff->pod);
+	eff->pod = sv_pod_ref(e->pod);
+	if (c->sink.put_pod)
+		c->sink.put_pod(c->arg, eff->pod);
+}
+
+static void tell_secret(struct sv_catalog *c, struct effective *eff, struct entry *e)
+{
+	sv_complaints_done(&e->change);
+	if (eff->secret && eff->secret != e->secret) {
+		if (sv_secret_equal(eff->secret, e->secret)) {
+			sv_secret_unref(e->secret);
+			e->secret = sv_secret_ref(eff->secret);
+			return;
+		}
+		sv_validate_secret_update(eff->secret, e->secret, &e->change);
+		if (e->change.n > 0 || e->change.out_of_memory)
+			return;
+	}
+	if (eff->secret == e->secret)
+		return;
+	sv_secret_unref(eff->secret);
+	eff->secret = sv_secret_ref(e->secret);
+	if (c->sink.put_secret)
+		c->sink.put_secret(c->arg, eff->secret);
+}
+
+static void flush(struct sv_catalog *c)
+{
+	size_t i;
+
+	/* What goes is told last, so that a Pod never sees a moment without a Secret that moved. */
+	for (i = 0; i < c->n_touched; i++) {
+		struct effective *eff = c->touched[i];
+
+		eff->touched = false;
+		if (!eff->holder)
+			continue;
+		if (eff->holder->pod)
+			tell_pod(c, eff, eff->holder);
+		else
+			tell_secret(c, eff, eff->holder);
+	}
+	for (i = 0; i < c->n_touched; i++)
+		if (!c->touched[i]->holder)
+			drop_effective(c, c->touched[i]);
+	c->n_touched = 0;
+}
+
+static void tell_refused(struct sv_catalog *c, const struct file *f, bool refused)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_entries && c->sink.refuse_secret; i++) {
+		const struct entry *e = &f->entries[i];
+
+		if (e->kind == SV_KIND_SECRET && !is_good(e) && e->complaints.n > 0)
+			c->sink.refuse_secret(c->arg, e->ns, e->name,
+					      refused ? e->complaints.items[0].message : NULL);
+	}
+}
+
+/* ---- changes ------------------------------------------------------------------------------- */
+
+int sv_catalog_new(const struct sv_catalog_sink *sink, void *arg, struct sv_catalog **ret)
+{
+	struct sv_catalog *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	if (sink)
+		c->sink = *sink;
+	c->arg = arg;
+	*ret = c;
+	return 0;
+}
+
+void sv_catalog_free(struct sv_catalog *c)
+{
+	size_t i;
+
+	if (!c)
+		return;
+	for (i = 0; i < c->effects.n; i++) {
+		struct effective *eff = c->effects.entries[i].value;
+
+		sv_pod_unref(eff->pod);
+		sv_secret_unref(eff->secret);
+		free(eff->key);
+		free(eff);
+	}
+	for (i = 0; i < c->files.n; i++)
+		file_free(c->files.entries[i].value);
+	sv_strmap_done(&c->effects);
+	sv_strmap_done(&c->files);
+	sv_strmap_done(&c->uids);
+	free(c->touched);
+	free(c);
+}
+
+static struct entry *find_entry(struct file *f, const struct entry *like)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_entries; i++) {
+		struct entry *e = &f->entries[i];
+
+		if (e->kind == like->kind && is_good(e) && strcmp(e->ns, like->ns) == 0 &&
+		    strcmp(e->name, like->name) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+/* Entries out of a manifest; a refused object inherits the last good version in the same file. */
+static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t now_ms)
+{
+	struct entry *entries = calloc(m->n_objects ? m->n_objects : 1, sizeof(*entries));
+	size_t i;
+
+	for (i = 0; entries && i < m->n_objects; i++) {
+		struct sv_manifest_object *o = &m->objects[i];
+		struct entry *e = &entries[i], *old;
+
+		*e = (struct entry){
+			.file = f, .kind = o->kind, .ns = SV_TAKE(o->ns), .name = SV_TAKE(o->name),
+			.document = o->document, .line = o->line, .pod = SV_TAKE(o->pod),
+			.secret = SV_TAKE(o->secret), .complaints = o->complaints,
+			.since_ms = now_ms,
+		};
+		o->complaints = (struct sv_complaints){ 0 };
+		if (is_good(e) || !*e->name)
+			continue;
+		old = find_entry(f, e);
+		if (!old)
+			continue;
+		e->pod = old->pod ? sv_pod_ref(old->pod) : NULL;
+		e->secret = old->secret ? sv_secret_ref(old->secret) : NULL;
+		if (old->complaints.n > 0 && strcmp(old->complaints.items[0].message,
+						    e->complaints.items[0].message) == 0)
+			e->since_ms = old->since_ms;
+	}
+	return entries;
+}
+
+static void clear_failure(struct file *f)
+{
+	free(f->reason);
+	free(f->message);
+	f->reason = f->message = NULL;
+}
+
+/* Puts new entries in the place of a file's old ones and settles who counts. */
+static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *entries, size_t n)
+{
+	bool all = c->n_losers > 0;
+	struct entry *old = f->entries;
+	size_t n_old = f->n_entries, i;
+	int r = 0;
+
+	tell_refused(c, f, false);
+	for (i = 0; i < n_old && r == 0; i++)
+		r = release(c, &old[i]);
+	f->entries = entries;
+	f->n_entries = n;
+	for (i = 0; i < n && r == 0 && !all; i++) {
+		struct entry *winner = NULL;
+		bool by_uid;
+
+		if (is_good(&entries[i]))
+			r = claim(c, &entries[i], &winner, &by_uid);
+		all = winner != NULL;
+	}
+	if (r == 0 && all)
+		r = resolve_all(c);
+	flush(c);
+	free_entries(old, n_old);
+	tell_refused(c, f, true);
+	return r;
+}
+
+int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m, bool exposed,
+		   int64_t now_ms)
+{
+	struct file *f = get_file(c, path);
+	struct entry *entries = f ? make_entries(f, m, now_ms) : NULL;
+	size_t n = m->n_objects;
+
+	if (!entries)
+		return -ENOMEM;
+	clear_failure(f);
+	f->ignored = m->ignored;
+	f->exposed = exposed;
+	f->gone = false;
+	f->since_ms = now_ms;
+	sv_manifest_done(m);
+	return replace_entries(c, f, entries, n);
+}
+
+int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const char *reason,
+		    const char *message, int64_t now_ms)
+{
+	struct file *f = get_file(c, path);
+	char *why = strdup(message), *word = strdup(reason);
+
+	if (!f || !why || !word) {
+		free(why);
+		free(word);
+		return -ENOMEM;
+	}
+	if (!f->message || strcmp(f->message, why) != 0)
+		f->since_ms = now_ms;
+	clear_failure(f);
+	f->message = why;
+	f->reason = word;
+	f->line = line;
+	if (f->gone) {
+		f->gone = false;
+		return resolve_all(c) ? -ENOMEM : (flush(c), 0);
+	}
+	return 0;
+}
+
+int sv_catalog_mark_gone(struct sv_catalog *c, const char *path)
+{
+	struct file *f = sv_strmap_get(&c->files, path);
+	int r;
+
+	if (!f || f->gone)
+		return 0;
+	f->gone = true;
+	if (c->n_losers == 0)
+		return 0;
+	r = resolve_all(c);
+	flush(c);
+	return r;
+}
+
+int sv_catalog_remove(struct sv_catalog *c, const char *path)
+{
+	struct file *f = sv_strmap_get(&c->files, path);
+	int r;
+
+	if (!f)
+		return 0;
+	sv_strmap_remove(&c->files, path);
+	r = replace_entries(c, f, NULL, 0);
+	file_free(f);
+	return r;
+}
+
+/* ---- queries ------------------------------------------------------------------------------- */
+
+bool sv_catalog_has(const struct sv_catalog *c, const char *path)
+{
+	return sv_strmap_get(&c->files, path) != NULL;
+}
+
+static const char *reason_of(const struct entry *e)
+{
+	return e->kind == SV_KIND_POD	 ? "InvalidPod" :
+	       e->kind == SV_KIND_SECRET ? "InvalidSecret" :
+					   "InvalidManifest";
+}
+
+static struct sv_problem about_entry(const struct entry *e)
+{
+	return (struct sv_problem){
+		.source = "manifest", .file = e->file->path, .document = (int)e->document,
+		.line = e->line, .kind = sv_kind_name(e->kind), .ns = e->ns, .name = e->name,
+		.field = "", .category = "", .reason = reason_of(e), .since_ms = e->since_ms,
+	};
+}
+
+static void tell_complaints(const struct entry *e, const struct sv_complaints *list,
+			    sv_problem_fn fn, void *arg)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		struct sv_problem p = about_entry(e);
+
+		p.field = list->items[i].field;
+		p.category = sv_category_name(list->items[i].category);
+		p.message = list->items[i].message;
+		if (list->items[i].line)
+			p.line = list->items[i].line;
+		fn(arg, &p);
+	}
+}
+
+static void tell_entry(const struct entry *e, sv_problem_fn fn, void *arg)
+{
+	tell_complaints(e, &e->complaints, fn, arg);
+	tell_complaints(e, &e->change, fn, arg);
+	if (e->lost) {
+		struct sv_problem p = about_entry(e);
+
+		p.field = e->lost_uid ? "metadata.uid" : "metadata.name";
+		p.category = sv_category_name(SV_DUPLICATE);
+		p.reason = e->lost_uid ? "InvalidPod" : "DuplicateObject";
+		p.message = e->lost;
+		fn(arg, &p);
+	}
+}
+
+void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void *arg)
+{
+	size_t i, j;
+
+	for (i = 0; i < c->files.n; i++) {
+		const struct file *f = c->files.entries[i].value;
+		struct sv_problem p = {
+			.source = "manifest", .file = f->path, .document = -1, .line = f->line,
+			.kind = "", .ns = "", .name = "", .field = "", .category = "",
+			.reason = f->reason, .message = f->message, .since_ms = f->since_ms,
+		};
+		bool secret = false;
+
+		if (f->message) {
+			if (strcmp(f->reason, "InvalidManifest") == 0)
+				p.category = sv_category_name(SV_DECODE);
+			fn(arg, &p);
+		}
+		for (j = 0; j < f->n_entries; j++) {
+			secret = secret || f->entries[j].kind == SV_KIND_SECRET;
+			tell_entry(&f->entries[j], fn, arg);
+		}
+		if (secret && f->exposed) {
+			p.line = 0;
+			p.category = "";
+			p.reason = "InsecurePermissions";
+			p.message = "holds a Secret and may be read by group or others: chmod it to "
+				    "0600";
+			p.warning = true;
+			fn(arg, &p);
+		}
+	}
+}
+
+void sv_catalog_each_pod(const struct sv_catalog *c, void (*fn)(void *arg, struct sv_pod *pod),
+			 void *arg)
+{
+	size_t i;
+
+	for (i = 0; i < c->effects.n; i++) {
+		struct effective *eff = c->effects.entries[i].value;
+
+		if (eff->pod)
+			fn(arg, eff->pod);
+	}
+}
+
+struct sv_secret *sv_catalog_secret(const struct sv_catalog *c, const char *ns, const char *name)
+{
+	sv_autofree char *key = key_of(SV_KIND_SECRET, ns, name);
+	struct effective *eff = key ? sv_strmap_get(&c->effects, key) : NULL;
+
+	return eff ? eff->secret : NULL;
+}
+
+const char *sv_catalog_refused(const struct sv_catalog *c, const char *ns, const char *name)
+{
+	size_t i, j;
+
+	for (i = 0; i < c->files.n; i++) {
+		const struct file *f = c->files.entries[i].value;
+
+		for (j = 0; j < f->n_entries; j++) {
+			const struct entry *e = &f->entries[j];
+
+			if (e->kind == SV_KIND_SECRET && !is_good(e) && e->complaints.n > 0 &&
+			    strcmp(e->ns, ns) == 0 && strcmp(e->name, name) == 0)
+				return e->complaints.items[0].message;
+		}
+	}
+	return NULL;
+}
+
+void sv_catalog_count(const struct sv_catalog *c, struct sv_catalog_counts *ret)
+{
+	size_t i;
+
+	*ret = (struct sv_catalog_counts){ .files = c->files.n };
+	for (i = 0; i < c->files.n; i++)
+		ret->ignored += ((const struct file *)c->files.entries[i].value)->ignored;
+	for (i = 0; i < c->effects.n; i++) {
+		const struct effective *eff = c->effects.entries[i].value;
+
+		ret->pods += eff->pod != NULL;
+		ret->secrets += eff->secret != NULL;
+	}
+}

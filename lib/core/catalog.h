@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * catalog - all manifest files together: which object counts, and what is wrong
+ *
+ * Pure. Of two objects of one kind and name the first path in byte order wins,
+ * then the first document; of two Pods with one uid likewise. A file that does
+ * not parse keeps its last good objects, an object that is refused its last
+ * good version. A change of a Secret that the API server would refuse (R8, R9)
+ * leaves the old one in force. What counts is told to a sink as it changes.
+ */
+#ifndef SV_CORE_CATALOG_H
+#define SV_CORE_CATALOG_H
+
+#include <stdint.h>
+
+#include "manifest.h"
+
+/*
+ * Told what counts. Objects are borrowed (take a reference to keep one).
+ * A put replaces what was there under that name; equal objects are not put again.
+ */
+struct sv_catalog_sink {
+	void (*put_pod)(void *arg, struct sv_pod *pod);
+	void (*remove_pod)(void *arg, const char *ns, const char *name);
+	void (*put_secret)(void *arg, struct sv_secret *secret);
+	void (*remove_secret)(void *arg, const char *ns, const char *name);
+	/* A Secret of this name exists but is invalid and has no good version; NULL: no longer so. */
+	void (*refuse_secret)(void *arg, const char *ns, const char *name, const char *text);
+};
+
+/* A complaint that stands. Strings are borrowed and "" where they do not apply. */
+struct sv_problem {
+	const char *source; /* "manifest" */
+	const char *file;
+	int document;  /* from 0; -1: the file as a whole */
+	unsigned line; /* 0: unknown */
+	const char *kind, *ns, *name, *field;
+	const char *category; /* sv_category_name(), or "" */
+	const char *reason;   /* InvalidPod, InvalidSecret, InvalidManifest, DuplicateObject, … */
+	const char *message;
+	bool warning;     /* the object is used all the same */
+	int64_t since_ms; /* Unix time in ms */
+};
+typedef void (*sv_problem_fn)(void *arg, const struct sv_problem *problem);
+
+struct sv_catalog;
+
+/* @sink may be NULL: nobody is told. Return: 0 or -ENOMEM. */
+int sv_catalog_new(const struct sv_catalog_sink *sink, void *arg, struct sv_catalog **ret);
+void sv_catalog_free(struct sv_catalog *c); /* tells the sink nothing; NULL is fine */
+
+/**
+ * sv_catalog_set() - a file was read
+ * @path:    the file's full path
+ * @m:       its objects; taken over, empty afterwards
+ * @exposed: others may read the file: a warning if it holds a Secret
+ * @now_ms:  Unix time
+ *
+ * Return: 0 or -ENOMEM (the catalog is then as before).
+ */
+int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m, bool exposed,
+		   int64_t now_ms);
+
+/* A file cannot be used: its last good objects stay, and the complaint stands. */
+int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const char *reason,
+		    const char *message, int64_t now_ms);
+
+/* A file has vanished, perhaps only for a moment: its objects yield to the same ones elsewhere. */
+int sv_catalog_mark_gone(struct sv_catalog *c, const char *path);
+
+/* A file is no more: forget its objects. */
+int sv_catalog_remove(struct sv_catalog *c, const char *path);
+
+bool sv_catalog_has(const struct sv_catalog *c, const char *path);
+
+void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void *arg);
+/* The Pods that count, in the order of namespace and name. */
+void sv_catalog_each_pod(const struct sv_catalog *c, void (*fn)(void *arg, struct sv_pod *pod),
+			 void *arg);
+/* The Secret that counts, borrowed, or NULL. */
+struct sv_secret *sv_catalog_secret(const struct sv_catalog *c, const char *ns, const char *name);
+/* The text of the first complaint about a Secret that has no good version; NULL if there is none. */
+const char *sv_catalog_refused(const struct sv_catalog *c, const char *ns, const char *name);
+
+struct sv_catalog_counts {
+	size_t files, pods, secrets, ignored;
+};
+void sv_catalog_count(const struct sv_catalog *c, struct sv_catalog_counts *ret);
+
+#endif

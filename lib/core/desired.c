@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "desired.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/text.h"
+
+void sv_desired_init(struct sv_desired *d, void (*changed)(void *arg, const char *id), void *arg)
+{
+	*d = (struct sv_desired){ .changed = changed, .arg = arg };
+}
+
+static void tell(const struct sv_desired *d, const char *id)
+{
+	if (d->changed)
+		d->changed(d->arg, id);
+}
+
+/* ---- Secrets ------------------------------------------------------------------------------- */
+
+static struct sv_desired_secret *find_secret(const struct sv_desired *d, enum sv_origin origin,
+					     const char *ns, const char *name)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
+
+	return key ? sv_strmap_get(&d->secrets[origin], key) : NULL;
+}
+
+static struct sv_desired_secret *get_secret(struct sv_desired *d, enum sv_origin origin,
+					    const char *ns, const char *name)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
+	struct sv_desired_secret *s;
+
+	if (!key)
+		return NULL;
+	s = sv_strmap_get(&d->secrets[origin], key);
+	if (s)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->key = SV_TAKE(key);
+	s->origin = origin;
+	if (sv_strmap_put(&d->secrets[origin], s->key, s) < 0) {
+		free(s->key);
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void secret_free(struct sv_desired_secret *s)
+{
+	sv_secret_unref(s->secret);
+	free(s->refused);
+	free(s->users);
+	free(s->key);
+	free(s);
+}
+
+/* A name that nobody refers to and that stands for nothing need not be remembered. */
+static void tidy_secret(struct sv_desired *d, struct sv_desired_secret *s)
+{
+	if (s->secret || s->refused || s->n_users > 0)
+		return;
+	sv_strmap_remove(&d->secrets[s->origin], s->key);
+	secret_free(s);
+}
+
+static void tell_users(const struct sv_desired *d, const struct sv_desired_secret *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_users; i++)
+		tell(d, s->users[i]->id);
+}
+
+int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv_secret *secret,
+			  int64_t now_ms)
+{
+	struct sv_desired_secret *s = get_secret(d, origin, secret->ns, secret->name);
+
+	if (!s)
+		return -ENOMEM;
+	sv_secret_unref(s->secret);
+	s->secret = sv_secret_ref(secret);
+	s->updated_ms = now_ms;
+	tell_users(d, s);
+	return 0;
+}
+
+void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			      const char *name)
+{
+	struct sv_desired_secret *s = find_secret(d, origin, ns, name);
+
+	if (!s || !s->secret)
+		return;
+	sv_secret_unref(s->secret);
+	s->secret = NULL;
+	tell_users(d, s);
+	tidy_secret(d, s);
+}
+
+int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			     const char *name, const char *text)
+{
+	struct sv_desired_secret *s = text ? get_secret(d, origin, ns, name) :
+					     find_secret(d, origin, ns, name);
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && (!s || !copy)) {
+		free(copy);
+		return -ENOMEM;
+	}
+	if (!s)
+		return 0;
+	free(s->refused);
+	s->refused = copy;
+	if (!s->secret)
+		tell_users(d, s);
+	tidy_secret(d, s);
+	return 0;
+}
+
+static int add_user(struct sv_desired_secret *s, struct sv_wanted *w)
+{
+	if (s->n_users == s->cap_users) {
+		size_t cap = s->cap_users ? s->cap_users * 2 : 1;
+		struct sv_wanted **p = reallocarray(s->users, cap, sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		s->users = p;
+		s->cap_users = cap;
+	}
+	s->users[s->n_users++] = w;
+	return 0;
+}
+
+/* A volume may name one Secret several times and is then its user as often. */
+static void remove_user(struct sv_desired *d, struct sv_desired_secret *s, const struct sv_wanted *w)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s->n_users; i++)
+		if (s->users[i] != w)
+			s->users[n++] = s->users[i];
+	s->n_users = n;
+	tidy_secret(d, s);
+}
+
+/* ---- volumes ------------------------------------------------------------------------------- */
+
+static void drop_users(struct sv_desired *d, struct sv_wanted *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->vol->n_sources; i++) {
+		struct sv_desired_secret *s =
+			find_secret(d, w->origin, w->pod->ns, w->vol->sources[i].name);
+
+		if (s)
+			remove_user(d, s, w);
+	}
+}
+
+static int add_users(struct sv_desired *d, struct sv_wanted *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->vol->n_sources; i++) {
+		struct sv_desired_secret *s =
+			get_secret(d, w->origin, w->pod->ns, w->vol->sources[i].name);
+
+		if (!s || add_user(s, w) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void free_pins(struct sv_wanted *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->n_pins; i++)
+		sv_secret_unref(w->pins[i]);
+	free(w->pins);
+	w->pins = NULL;
+	w->n_pins = 0;
+}
+
+static void wanted_free(struct sv_wanted *w)
+{
+	free_pins(w);
+	sv_pod_unref(w->pod);
+	free(w->id);
+	free(w);
+}
+
+static char *make_id(const struct sv_pod *pod, const struct sv_volume *vol)
+{
+	return sv_asprintf("pods/%s/volumes/kubernetes.io~%s/%s", pod->uid,
+			   vol->type == SV_VOLUME_SECRET ? "secret" : "projected", vol->name);
+}
+
+static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
+		const struct sv_volume *vol)
+{
+	sv_autofree char *id = make_id(pod, vol);
+	struct sv_wanted *w;
+
+	if (!id)
+		return -ENOMEM;
+	w = sv_strmap_get(&d->wanted, id);
+	if (w) { /* the Pod was put again: its volume goes on */
+		drop_users(d, w);
+		sv_pod_unref(w->pod);
+	} else {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return -ENOMEM;
+		w->id = SV_TAKE(id);
+		if (sv_strmap_put(&d->wanted, w->id, w) < 0) {
+			wanted_free(w);
+			return -ENOMEM;
+		}
+	}
+	w->origin = origin;
+	w->pod = sv_pod_ref(pod);
+	w->vol = vol;
+	w->used = sv_pod_mounts(pod, vol->name);
+	if (add_users(d, w) < 0)
+		return -ENOMEM;
+	tell(d, w->id);
+	return 0;
+}
+
+/* No longer wanted, unless another Pod has taken the volume over meanwhile. */
+static void unwant(struct sv_desired *d, const struct sv_pod *pod, const struct sv_volume *vol)
+{
+	sv_autofree char *id = make_id(pod, vol);
+	struct sv_wanted *w = id ? sv_strmap_get(&d->wanted, id) : NULL;
+
+	if (!w || w->pod != pod)
+		return;
+	drop_users(d, w);
+	sv_strmap_remove(&d->wanted, id);
+	tell(d, id);
+	wanted_free(w);
+}
+
+static void unwant_all(struct sv_desired *d, const struct sv_pod *pod)
+{
+	size_t i;
+
+	for (i = 0; i < pod->n_volumes; i++)
+		if (pod->volumes[i].type != SV_VOLUME_OTHER)
+			unwant(d, pod, &pod->volumes[i]);
+}
+
+int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
+		       int64_t now_ms)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", pod->ns, pod->name);
+	struct sv_pod *old = NULL;
+	struct sv_desired_pod *p;
+	size_t i;
+	int r = 0;
+
+	if (!key)
+		return -ENOMEM;
+	p = sv_strmap_get(&d->pods[origin], key);
+	if (!p) {
+		p = calloc(1, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		p->key = SV_TAKE(key);
+		p->origin = origin;
+		p->created_ms = now_ms;
+		if (sv_strmap_put(&d->pods[origin], p->key, p) < 0) {
+			free(p->key);
+			free(p);
+			return -ENOMEM;
+		}
+	}
+	old = p->pod;
+	if (old && strcmp(old->uid, pod->uid) != 0)
+		p->created_ms = now_ms; /* another Pod of the same name */
+	p->pod = sv_pod_ref(pod);
+	for (i = 0; i < pod->n_volumes && r == 0 && !pod->terminated; i++)
+		if (pod->volumes[i].type != SV_VOLUME_OTHER)
+			r = want(d, origin, pod, &pod->volumes[i]);
+	if (old)
+		unwant_all(d, old); /* what the new version has belongs to it by now */
+	sv_pod_unref(old);
+	return r;
+}
+
+void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			   const char *name)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
+	struct sv_desired_pod *p = key ? sv_strmap_remove(&d->pods[origin], key) : NULL;
+
+	if (!p)
+		return;
+	unwant_all(d, p->pod);
+	sv_pod_unref(p->pod);
+	free(p->key);
+	free(p);
+}
+
+void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin)
+{
+	size_t i;
+
+	if (d->synced[origin])
+		return;
+	d->synced[origin] = true;
+	for (i = 0; i < d->wanted.n; i++) {
+		struct sv_wanted *w = d->wanted.entries[i].value;
+
+		if (w->origin == origin)
+			tell(d, w->id);
+	}
+}
+
+bool sv_desired_all_synced(const struct sv_desired *d)
+{
+	int i;
+
+	for (i = 0; i < SV_N_ORIGINS; i++)
+		if (d->expected[i] && !d->synced[i])
+			return false;
+	return true;
+}
+
+struct sv_wanted *sv_desired_wanted(const struct sv_desired *d, const char *id)
+{
+	return sv_strmap_get(&d->wanted, id);
+}
+
+/* ---- plans --------------------------------------------------------------------------------- */
+
+struct looker {
+	const struct sv_desired *d;
+	const struct sv_wanted *w;
+};
+
+static int look_up(void *arg, const char *ns, const char *name, struct sv_secret **ret,
+		   struct sv_err *err)
+{
+	const struct looker *l = arg;
+	const struct sv_desired_secret *s;
+	size_t i;
+
+	for (i = 0; i < l->w->n_pins; i++)
+		if (strcmp(l->w->pins[i]->name, name) == 0) {
+			*ret = l->w->pins[i];
+			return 0;
+		}
+	s = find_secret(l->d, l->w->origin, ns, name);
+	if (s && s->secret) {
+		*ret = s->secret;
+		return 0;
+	}
+	if (!l->d->synced[l->w->origin])
+		return sv_err_set(err, SV_PLAN_E_PENDING,
+				  "secret \"%s\": its source has not been read yet", name);
+	if (s && s->refused)
+		sv_err_set(err, 0, "it exists and is invalid: %s", s->refused);
+	return SV_PLAN_E_NO_SECRET;
+}
+
+int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
+		    struct sv_plan **ret, struct sv_err *err)
+{
+	struct looker l = { d, w };
+
+	return sv_plan_make(w->pod, w->vol, limit, look_up, &l, ret, err);
+}
+
+int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan)
+{
+	struct sv_secret **pins = NULL;
+	size_t i, n = 0;
+
+	for (i = 0; i < plan->n_secrets; i++)
+		n += plan->secrets[i].secret && plan->secrets[i].secret->immutable;
+	if (n > 0) {
+		pins = calloc(n, sizeof(*pins));
+		if (!pins)
+			return -ENOMEM;
+		for (i = 0, n = 0; i < plan->n_secrets; i++)
+			if (plan->secrets[i].secret && plan->secrets[i].secret->immutable)
+				pins[n++] = sv_secret_ref(plan->secrets[i].secret);
+	}
+	free_pins(w);
+	w->pins = pins;
+	w->n_pins = n;
+	return 0;
+}
+
+void sv_desired_done(struct sv_desired *d)
+{
+	size_t i;
+	int o;
+
+	for (i = 0; i < d->wanted.n; i++)
+		wanted_free(d->wanted.entries[i].value);
+	sv_strmap_done(&d->wanted);
+	for (o = 0; o < SV_N_ORIGINS; o++) {
+		for (i = 0; i < d->pods[o].n; i++) {
+			struct sv_desired_pod *p = d->pods[o].entries[i].value;
+
+			sv_pod_unref(p->pod);
+			free(p->key);
+			free(p);
+		}
+		for (i = 0; i < d->secrets[o].n; i++)
+			secret_free(d->secrets[o].entries[i].value);
+		sv_strmap_done(&d->pods[o]);
+		sv_strmap_done(&d->secrets[o]);
+	}
+}

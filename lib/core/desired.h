@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * desired - Pods and Secrets heard of, to the volumes this node should have
+ *
+ * Pure bookkeeping: sources put and remove objects, and every change that may
+ * matter to a volume is told by the volume's id, so that an event costs what it
+ * touches and not what there is.
+ *
+ * A volume's id is its path below the root directory (R30):
+ * pods/UID/volumes/kubernetes.io~secret/NAME, or kubernetes.io~projected.
+ */
+#ifndef SV_CORE_DESIRED_H
+#define SV_CORE_DESIRED_H
+
+#include <stdint.h>
+
+#include "../base/strmap.h"
+#include "object.h"
+#include "plan.h"
+
+/* One secret or projected volume of a Pod that is not terminated (R24). */
+struct sv_wanted {
+	char *id;
+	enum sv_origin origin;
+	struct sv_pod *pod;          /* counted */
+	const struct sv_volume *vol; /* of that Pod */
+	bool used;                   /* a container mounts it (R21) */
+	struct sv_secret **pins;     /* immutable Secrets it was published from (section 7.7 of the contract) */
+	size_t n_pins;
+};
+
+/* A Secret, or just a name that volumes refer to. */
+struct sv_desired_secret {
+	char *key; /* "NS/NAME" */
+	enum sv_origin origin;
+	struct sv_secret *secret; /* counted; NULL while there is none */
+	char *refused;            /* why the one that exists is invalid, or NULL */
+	struct sv_wanted **users;
+	size_t n_users, cap_users;
+	int64_t updated_ms; /* Unix time of the last put */
+};
+
+struct sv_desired_pod {
+	char *key; /* "NS/NAME" */
+	enum sv_origin origin;
+	struct sv_pod *pod; /* counted */
+	int64_t created_ms; /* Unix time of the first put */
+};
+
+struct sv_desired {
+	struct sv_strmap pods[SV_N_ORIGINS];    /* key -> struct sv_desired_pod */
+	struct sv_strmap secrets[SV_N_ORIGINS]; /* key -> struct sv_desired_secret */
+	struct sv_strmap wanted;                /* id -> struct sv_wanted */
+	bool expected[SV_N_ORIGINS]; /* there is a source of this origin */
+	bool synced[SV_N_ORIGINS];   /* it has told everything once */
+	void (*changed)(void *arg, const char *id); /* a volume is to be looked at; may be NULL */
+	void *arg;
+};
+
+void sv_desired_init(struct sv_desired *d, void (*changed)(void *arg, const char *id), void *arg);
+void sv_desired_done(struct sv_desired *d);
+
+/* Put takes references. Return: 0 or -ENOMEM (what was there under the name may be gone then). */
+int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
+		       int64_t now_ms);
+void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			   const char *name);
+int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv_secret *secret,
+			  int64_t now_ms);
+void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			      const char *name);
+/* A Secret of that name exists but was refused; NULL takes that back. Return: 0 or -ENOMEM. */
+int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			     const char *name, const char *text);
+
+/* The source of an origin has told everything there is: from now on, what is not there is missing. */
+void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin);
+/* True if every source that is expected has synced. */
+bool sv_desired_all_synced(const struct sv_desired *d);
+
+struct sv_wanted *sv_desired_wanted(const struct sv_desired *d, const char *id);
+
+/* sv_plan_make() for a wanted volume with the Secrets of its origin. */
+int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
+		    struct sv_plan **ret, struct sv_err *err);
+
+/* The volume was published from this plan: keep the immutable Secrets in it. Return: 0 or -ENOMEM. */
+int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan);
+
+#endif

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/text.h"
+#include "validate.h"
+
+/* While a plan is made: files in the order of the input, not yet unique. */
+struct builder {
+	const struct sv_pod *pod;
+	const struct sv_volume *vol;
+	struct sv_plan *plan;
+	size_t cap;
+	struct sv_buf errors; /* of the sources, joined (R55) */
+	size_t n_errors;
+	int refusal; /* of the first source that failed */
+	struct sv_err *err;
+};
+
+mode_t sv_plan_root_mode(const struct sv_plan *plan)
+{
+	return plan->fs_group >= 0 ? 03777 : 01777;
+}
+
+mode_t sv_plan_dir_mode(const struct sv_plan *plan)
+{
+	return plan->fs_group >= 0 ? 02755 : 0755;
+}
+
+/* Go's path.Clean for a relative path without "..": "a//b/./c/" is "a/b/c", "./" is ".". */
+static char *clean(const char *path)
+{
+	char *out = malloc(strlen(path) + 2), *o = out;
+
+	if (!out)
+		return NULL;
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n > 0 && !(n == 1 && path[0] == '.')) {
+			if (o != out)
+				*o++ = '/';
+			memcpy(o, path, n);
+			o += n;
+		}
+		path += n;
+		path += *path == '/';
+	}
+	if (o == out)
+		*o++ = '.';
+	*o = '\0';
+	return out;
+}
+
+/* strcmp() order, but '/' before every other character: what is below a path follows it at once. */
+static int compare_paths(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	if (*a == *b)
+		return 0;
+	if (!*a || !*b)
+		return *a ? 1 : -1;
+	if (*a == '/' || *b == '/')
+		return *a == '/' ? -1 : 1;
+	return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+}
+
+static int check_path(struct builder *b, const char *path, char **ret)
+{
+	const char *text = sv_check_payload_path(path);
+	char *cleaned;
+
+	if (text)
+		return sv_err_set(b->err, SV_PLAN_E_PATH, "%s", text);
+	cleaned = clean(path);
+	if (!cleaned)
+		return -ENOMEM;
+	if (strcmp(cleaned, ".") == 0)
+		text = "invalid path: must name a file: '.' is a directory";
+	else if (strncmp(cleaned, "..", 2) == 0)
+		text = "invalid path: must not start with '..' once cleaned";
+	else if (strlen(cleaned) > SV_PATH_USABLE_MAX)
+		text = "invalid path: must be less than or equal to 4000 characters once cleaned, "
+		       "since longer ones cannot be opened below a mount point";
+	if (text) {
+		free(cleaned);
+		return sv_err_set(b->err, SV_PLAN_E_PATH, "%s", text);
+	}
+	*ret = cleaned;
+	return 0;
+}
+
+static void file_done(struct sv_plan_file *f)
+{
+	if (f->key != f->path)
+		free(f->key);
+	free(f->path);
+}
+
+static int add_file(struct builder *b, const char *path, int mode, const struct sv_secret_key *key)
+{
+	struct sv_plan *plan = b->plan;
+	struct sv_plan_file *f;
+	char *cleaned = NULL;
+	int r = check_path(b, path, &cleaned);
+
+	if (r)
+		return r;
+	if (plan->n_files == b->cap) {
+		size_t cap = b->cap ? b->cap * 2 : 8;
+		struct sv_plan_file *files = reallocarray(plan->files, cap, sizeof(*files));
+
+		if (!files) {
+			free(cleaned);
+			return -ENOMEM;
+		}
+		plan->files = files;
+		b->cap = cap;
+	}
+	f = &plan->files[plan->n_files];
+	*f = (struct sv_plan_file){
+		.path = cleaned,
+		.mode = mode >= 0 ? (mode_t)mode : b->vol->default_mode,
+		.size = key->value.len,
+		.value = &key->value,
+		.secret = plan->secrets[plan->n_secrets - 1].name,
+		.key = strcmp(cleaned, key->name) == 0 ? cleaned : strdup(key->name),
+	};
+	if (!f->key) {
+		free(cleaned);
+		return -ENOMEM;
+	}
+	plan->n_files++;
+	if (plan->fs_group >= 0)
+		f->mode |= 0440; /* R44: bits are only added */
+	return 0;
+}
+
+static const struct sv_secret_key *find_key(const struct sv_secret *s, const char *name)
+{
+	const struct sv_bytes *value = sv_secret_value(s, name);
+
+	return value ? (const struct sv_secret_key *)((const char *)value -
+						      offsetof(struct sv_secret_key, value)) :
+		       NULL;
+}
+
+static int add_files(struct builder *b, const struct sv_secret_source *src,
+		     const struct sv_secret *s)
+{
+	size_t i;
+	int r = 0;
+
+	if (src->n_items == 0)
+		for (i = 0; i < s->n_keys && r == 0; i++)
+			r = add_file(b, s->keys[i].name, -1, &s->keys[i]);
+	for (i = 0; i < src->n_items && r == 0; i++) {
+		const struct sv_key_to_path *item = &src->items[i];
+		const struct sv_secret_key *key = find_key(s, item->key);
+
+		if (key)
+			r = add_file(b, item->path, item->mode, key);
+		else if (!src->optional)
+			r = sv_err_set(b->err, SV_PLAN_E_NO_KEY,
+				       "references non-existent secret key: %s", item->key);
+	}
+	return r;
+}
+
+/* Every failing source is reported, and the first decides what kind of failure it is (R55). */
+static void note_error(struct builder *b, int r, const char *text)
+{
+	sv_buf_printf(&b->errors, "%s%s", b->n_errors ? ", " : "", text);
+	if (b->n_errors++ == 0)
+		b->refusal = r;
+}
+
+static int add_source(struct builder *b, const struct sv_secret_source *src,
+		      sv_secret_lookup lookup, void *arg)
+{
+	struct sv_plan_secret *ps = &b->plan->secrets[b->plan->n_secrets++];
+	struct sv_err err = { "" };
+	struct sv_secret *s = NULL;
+	int r = lookup(arg, b->pod->ns, src->name, &s, &err);
+
+	*ps = (struct sv_plan_secret){ .name = strdup(src->name), .optional = src->optional };
+	if (!ps->name)
+		return -ENOMEM;
+	if (r < 0)
+		return r;
+	if (r == SV_PLAN_E_NO_SECRET) {
+		sv_autofree char *text = NULL;
+
+		if (src->optional)
+			return 0;
+		text = sv_asprintf("secret \"%s\" not found%s%s", src->name, *err.msg ? ": " : "",
+				   err.msg);
+		if (!text)
+			return -ENOMEM;
+		note_error(b, r, text);
+		return 0;
+	}
+	if (r > 0) {
+		note_error(b, r, err.msg);
+		return 0;
+	}
+	ps->found = true;
+	ps->secret = sv_secret_ref(s);
+	b->err = &err;
+	r = add_files(b, src, s);
+	b->err = NULL;
+	if (r <= 0)
+		return r;
+	note_error(b, r, err.msg);
+	return 0;
+}
+
+struct ordered {
+	struct sv_plan_file file;
+	size_t index;
+};
+
+static int compare_ordered(const void *a, const void *b)
+{
+	const struct ordered *x = a, *y = b;
+	int r = compare_paths(x->file.path, y->file.path);
+
+	return r ? r : x->index < y->index ? -1 : 1;
+}
+
+/* Sort, and let the last of equal paths win (R35, R47, section 7.4). */
+static int sort_files(struct sv_plan *plan)
+{
+	struct ordered *list;
+	size_t i, n = 0;
+
+	if (plan->n_files == 0)
+		return 0;
+	list = calloc(plan->n_files, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	for (i = 0; i < plan->n_files; i++)
+		list[i] = (struct ordered){ plan->files[i], i };
+	qsort(list, plan->n_files, sizeof(*list), compare_ordered);
+	for (i = 0; i < plan->n_files; i++) {
+		if (i + 1 < plan->n_files &&
+		    strcmp(list[i].file.path, list[i + 1].file.path) == 0)
+			file_done(&list[i].file);
+		else
+			plan->files[n++] = list[i].file;
+	}
+	plan->n_files = n;
+	free(list);
+	return 0;
+}
+
+static int check_files(const struct sv_plan *plan, size_t limit, struct sv_err *err)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < plan->n_files; i++) {
+		const char *path = plan->files[i].path, *next = plan->files[i + 1].path;
+		size_t n = strlen(path);
+
+		if (strncmp(path, next, n) == 0 && next[n] == '/')
+			return sv_err_set(err, SV_PLAN_E_CLASH,
+					  "path \"%s\" is wanted as a file but holds \"%s\": is a "
+					  "directory",
+					  path, next);
+	}
+	if (plan->size > limit)
+		return sv_err_set(err, SV_PLAN_E_TOO_LARGE,
+				  "volume of %zu bytes is over the limit of %zu bytes", plan->size,
+				  limit);
+	return 0;
+}
+
+/* ---- nested mountpoints (R49) -------------------------------------------------------------- */
+
+/* A mountPath as an absolute, cleaned path; ".." cannot climb above the root. */
+static char *clean_absolute(const char *path)
+{
+	char *out = malloc(strlen(path) + 2), *o = out;
+
+	if (!out)
+		return NULL;
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 2 && path[0] == '.' && path[1] == '.') {
+			while (o > out && *--o != '/')
+				;
+		} else if (n > 0 && !(n == 1 && path[0] == '.')) {
+			*o++ = '/';
+			memcpy(o, path, n);
+			o += n;
+		}
+		path += n;
+		path += *path == '/';
+	}
+	if (o == out)
+		*o++ = '/';
+	*o = '\0';
+	return out;
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+	return compare_paths(*(char *const *)a, *(char *const *)b);
+}
+
+/* What of @path lies below @dir: a pointer behind the slash, or NULL. */
+static const char *below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	if (n == 1) /* the root */
+		return path[1] ? path + 1 : NULL;
+	return strncmp(path, dir, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+}
+
+static int add_dir(struct sv_plan *plan, const char *dir)
+{
+	char **dirs = reallocarray(plan->dirs, plan->n_dirs + 1, sizeof(*dirs));
+
+	if (!dirs)
+		return -ENOMEM;
+	plan->dirs = dirs;
+	dirs[plan->n_dirs] = strdup(dir);
+	if (!dirs[plan->n_dirs])
+		return -ENOMEM;
+	plan->n_dirs++;
+	return 0;
+}
+
+/* The mounts of one container that lie below its mounts of the volume. */
+static int add_nested(struct builder *b, const struct sv_container *c, char **paths)
+{
+	size_t i, j;
+	int r = 0;
+
+	for (i = 0; i < c->n_mounts && r == 0; i++) {
+		sv_autofree char *mine = NULL;
+		const char *last = NULL;
+
+		if (strcmp(c->mounts[i].volume, b->vol->name) != 0)
+			continue;
+		mine = clean_absolute(c->mounts[i].path);
+		if (!mine)
+			return -ENOMEM;
+		for (j = 0; j < c->n_mounts && r == 0; j++) {
+			const char *rel = below(paths[j], mine);
+
+			if (!rel || (last && below(paths[j], last)))
+				continue;
+			last = paths[j];
+			if (strncmp(rel, "..", 2) == 0)
+				return sv_err_set(b->err, SV_PLAN_E_PATH,
+						  "invalid path: mount point \"%s\" of container "
+						  "\"%s\" lies below volume \"%s\" and must not start "
+						  "with '..' there",
+						  paths[j], c->name, b->vol->name);
+			if (strlen(rel) > SV_PATH_USABLE_MAX || sv_check_payload_path(rel))
+				return sv_err_set(b->err, SV_PLAN_E_PATH,
+						  "invalid path: mount point of container \"%s\" "
+						  "below volume \"%s\" is too long",
+						  c->name, b->vol->name);
+			r = add_dir(b->plan, rel);
+		}
+	}
+	return r;
+}
+
+static int add_nested_dirs(struct builder *b)
+{
+	struct sv_plan *plan = b->plan;
+	size_t i, j, n = 0;
+	int r = 0;
+
+	for (i = 0; i < b->pod->n_containers && r == 0; i++) {
+		const struct sv_container *c = &b->pod->containers[i];
+		char **paths;
+
+		if (c->n_mounts < 2)
+			continue;
+		paths = calloc(c->n_mounts, sizeof(*paths));
+		if (!paths)
+			return -ENOMEM;
+		for (j = 0; j < c->n_mounts && r == 0; j++) {
+			paths[j] = clean_absolute(c->mounts[j].path);
+			r = paths[j] ? 0 : -ENOMEM;
+		}
+		if (r == 0) {
+			qsort(paths, c->n_mounts, sizeof(*paths), compare_strings);
+			r = add_nested(b, c, paths);
+		}
+		for (j = 0; j < c->n_mounts; j++)
+			free(paths[j]);
+		free(paths);
+	}
+	if (r || plan->n_dirs < 2)
+		return r;
+	qsort(plan->dirs, plan->n_dirs, sizeof(*plan->dirs), compare_strings);
+	for (i = 0; i < plan->n_dirs; i++) { /* several containers may ask for the same */
+		if (i > 0 && strcmp(plan->dirs[i], plan->dirs[n - 1]) == 0)
+			free(plan->dirs[i]);
+		else
+			plan->dirs[n++] = plan->dirs[i];
+	}
+	plan->n_dirs = n;
+	return 0;
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
+static int make(struct builder *b, size_t limit, sv_secret_lookup lookup, void *arg,
+		struct sv_err *err)
+{
+	const struct sv_volume *vol = b->vol;
+	struct sv_plan *plan = b->plan;
+	size_t i;
+	int r = 0;
+
+	if (vol->unsupported)
+		return sv_err_set(err, SV_PLAN_E_UNSUPPORTED,
+				  "projected source \"%s\" of volume \"%s\" is not supported: only "
+				  "secret sources are",
+				  vol->unsupported, vol->name);
+	plan->fs_group = b->pod->fs_group;
+	plan->secrets = calloc(vol->n_sources ? vol->n_sources : 1, sizeof(*plan->secrets));
+	if (!plan->secrets)
+		return -ENOMEM;
+	for (i = 0; i < vol->n_sources && r == 0; i++)
+		r = add_source(b, &vol->sources[i], lookup, arg);
+	if (b->errors.failed)
+		r = -ENOMEM;
+	if (r)
+		return r;
+	if (b->n_errors > 0)
+		return sv_err_set(err, b->refusal, b->n_errors > 1 ? "[%s]" : "%s", b->errors.ptr);
+	r = sort_files(plan);
+	if (r)
+		return r;
+	for (i = 0; i < plan->n_files; i++)
+		plan->size += plan->files[i].size;
+	r = check_files(plan, limit, err);
+	if (r)
+		return r;
+	b->err = err;
+	return add_nested_dirs(b);
+}
+
+int sv_plan_make(const struct sv_pod *pod, const struct sv_volume *vol, size_t limit,
+		 sv_secret_lookup lookup, void *arg, struct sv_plan **ret, struct sv_err *err)
+{
+	sv_autoplan struct sv_plan *plan = calloc(1, sizeof(*plan));
+	struct builder b = { .pod = pod, .vol = vol, .plan = plan };
+	int r;
+
+	if (!plan)
+		return sv_err_set(err, -ENOMEM, "cannot plan volume \"%s\"", vol->name);
+	r = make(&b, limit, lookup, arg, err);
+	sv_buf_done(&b.errors);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot plan volume \"%s\"", vol->name);
+	if (r > 0)
+		return r;
+	*ret = SV_TAKE(plan);
+	return 0;
+}
+
+void sv_plan_forget(struct sv_plan *plan)
+{
+	size_t i;
+
+	for (i = 0; i < plan->n_files; i++)
+		plan->files[i].value = NULL;
+	for (i = 0; i < plan->n_secrets; i++) {
+		sv_secret_unref(plan->secrets[i].secret);
+		plan->secrets[i].secret = NULL;
+	}
+}
+
+void sv_plan_free(struct sv_plan *plan)
+{
+	size_t i;
+
+	if (!plan)
+		return;
+	for (i = 0; i < plan->n_files; i++)
+		file_done(&plan->files[i]);
+	free(plan->files);
+	for (i = 0; i < plan->n_dirs; i++)
+		free(plan->dirs[i]);
+	free(plan->dirs);
+	for (i = 0; i < plan->n_secrets; i++) {
+		free(plan->secrets[i].name);
+		sv_secret_unref(plan->secrets[i].secret);
+	}
+	free(plan->secrets);
+	free(plan);
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reconcile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/text.h"
+
+void sv_action_free(struct sv_action *a)
+{
+	if (!a)
+		return;
+	free(a->id);
+	free(a->ns);
+	free(a->pod);
+	free(a->volume);
+	sv_plan_free(a->plan);
+	free(a->clean);
+	free(a->old);
+	free(a);
+}
+
+const char *sv_reconcile_reason(int refusal)
+{
+	switch (refusal) {
+	case SV_PLAN_E_NO_SECRET:
+		return "SecretNotFound";
+	case SV_PLAN_E_NO_KEY:
+		return "KeyNotFound";
+	case SV_PLAN_E_PATH:
+		return "InvalidPath";
+	case SV_PLAN_E_CLASH:
+		return "PathConflict";
+	case SV_PLAN_E_TOO_LARGE:
+		return "TooLarge";
+	case SV_PLAN_E_UNSUPPORTED:
+		return "UnsupportedSource";
+	case SV_PLAN_E_FORBIDDEN:
+		return "Forbidden";
+	case SV_PLAN_E_UNAVAILABLE:
+		return "SourceUnavailable";
+	default:
+		return "";
+	}
+}
+
+static const char *fault_reason(enum sv_fault fault)
+{
+	switch (fault) {
+	case SV_FAULT_MOUNT:
+		return "MountFailed";
+	case SV_FAULT_OCCUPIED:
+		return "Busy";
+	case SV_FAULT_SWAP:
+		return "SwapNotSafe";
+	default:
+		return "WriteFailed";
+	}
+}
+
+/* ---- records ------------------------------------------------------------------------------- */
+
+/* Strings of a report: an allocation that fails leaves the old text. */
+static void set_text(char **text, const char *value)
+{
+	char *copy;
+
+	if (!value) {
+		free(*text);
+		*text = NULL;
+		return;
+	}
+	copy = strdup(value);
+	if (!copy)
+		return;
+	free(*text);
+	*text = copy;
+}
+
+static enum sv_outcome set_state(struct sv_actual *a, enum sv_state state, const char *reason,
+				 const char *message)
+{
+	bool same = a->state == state && strcmp(a->reason, reason) == 0 &&
+		    strcmp(a->message ? a->message : "", message ? message : "") == 0;
+
+	a->state = state;
+	a->reason = reason;
+	if (!same)
+		set_text(&a->message, message);
+	return same ? SV_OUTCOME_NONE : SV_OUTCOME_STATE;
+}
+
+static void clear_retry(struct sv_actual *a)
+{
+	a->failures = 0;
+	a->retry_ms = 0;
+}
+
+/* The node's trouble: keep what is mounted, try again later and less and less often (R57). */
+static enum sv_outcome fail(struct sv_actuals *s, struct sv_actual *a, const char *reason,
+			    const char *message, int64_t now_ms)
+{
+	int64_t delay = SV_RETRY_FIRST_MS;
+	unsigned i;
+
+	for (i = 0; i < a->failures && delay < SV_RETRY_MAX_MS; i++)
+		delay *= 2;
+	a->failures++;
+	a->retry_ms = now_ms + (delay < SV_RETRY_MAX_MS ? delay : SV_RETRY_MAX_MS);
+	if (sv_actuals_note_time(s, a) < 0)
+		sv_actuals_enqueue(s, a); /* without a place in the list: at once is better than never */
+	set_text(&a->last_error, message);
+	set_state(a,
+		  a->state == SV_STATE_REMOVING ? SV_STATE_REMOVING :
+		  a->mounted			? SV_STATE_STALE :
+						  SV_STATE_FAILED,
+		  reason, message);
+	return SV_OUTCOME_FAILED;
+}
+
+/* The user's to fix: keep what is mounted, say why, wait for new input. */
+static enum sv_outcome refuse(struct sv_actual *a, const char *reason, const char *message)
+{
+	clear_retry(a);
+	set_text(&a->last_error, message);
+	return set_state(a, a->mounted ? SV_STATE_STALE : SV_STATE_REFUSED, reason, message) ==
+			       SV_OUTCOME_NONE ?
+		       SV_OUTCOME_NONE :
+		       SV_OUTCOME_FAILED;
+}
+
+/* ---- start --------------------------------------------------------------------------------- */
+
+static struct sv_action *make_action(const struct sv_actual *a, enum sv_action_kind kind)
+{
+	struct sv_action *action = calloc(1, sizeof(*action));
+
+	if (!action)
+		return NULL;
+	action->kind = kind;
+	action->id = strdup(a->id);
+	action->ns = strdup(a->ns);
+	action->pod = strdup(a->pod);
+	action->volume = strdup(a->volume);
+	action->mounted = action->is_mounted = a->mounted;
+	action->generation = a->generation + 1;
+	action->medium = a->medium;
+	if (action->id && action->ns && action->pod && action->volume)
+		return action;
+	sv_action_free(action);
+	return NULL;
+}
+
+static enum sv_outcome begin(struct sv_actuals *s, struct sv_actual *a, struct sv_action *action,
+			     int64_t now_ms, struct sv_action **ret)
+{
+	if (!action)
+		return fail(s, a, "WriteFailed", "out of memory", now_ms);
+	a->busy = true;
+	a->busy_since_ms = now_ms;
+	*ret = action;
+	return SV_OUTCOME_NONE;
+}
+
+/* Old generations whose grace has passed, or NULL. */
+static enum sv_outcome start_clean(struct sv_actuals *s, struct sv_actual *a, int64_t now_ms,
+				   struct sv_action **ret)
+{
+	struct sv_action *action;
+	size_t i, n = 0;
+
+	for (i = 0; i < a->n_old; i++)
+		n += a->old[i].due_ms <= now_ms;
+	if (n == 0 || !a->mounted)
+		return SV_OUTCOME_NONE;
+	action = make_action(a, SV_ACTION_CLEAN);
+	if (action)
+		action->clean = calloc(n, sizeof(*action->clean));
+	if (!action || !action->clean) {
+		sv_action_free(action);
+		return SV_OUTCOME_NONE; /* still due: tried again with the next wake-up */
+	}
+	for (i = 0; i < a->n_old; i++)
+		if (a->old[i].due_ms <= now_ms)
+			action->clean[action->n_clean++] = a->old[i];
+	return begin(s, a, action, now_ms, ret);
+}
+
+/* Nobody's word that it may go: the source that wanted it, or all if nobody did in this life. */
+static bool may_remove(const struct sv_desired *d, const struct sv_actual *a)
+{
+	return a->origin >= 0 ? d->synced[a->origin] : sv_desired_all_synced(d);
+}
+
+static enum sv_outcome start_remove(const struct sv_desired *d, struct sv_actuals *s,
+				    struct sv_actual *a, bool unused, int64_t now_ms,
+				    struct sv_action **ret)
+{
+	enum sv_outcome outcome = SV_OUTCOME_NONE;
+
+	if (!a->mounted) {
+		clear_retry(a);
+		if (!unused)
+			return SV_OUTCOME_REMOVED;
+		set_text(&a->last_error, NULL);
+		return set_state(a, SV_STATE_UNUSED, "", NULL);
+	}
+	if (!may_remove(d, a))
+		return SV_OUTCOME_NONE; /* looked at again when the sources have synced */
+	if (a->state != SV_STATE_REMOVING) {
+		clear_retry(a);
+		outcome = set_state(a, SV_STATE_REMOVING, "", NULL);
+	}
+	if (a->retry_ms > now_ms)
+		return outcome;
+	begin(s, a, make_action(a, SV_ACTION_REMOVE), now_ms, ret);
+	return outcome;
+}
+
+/* The record learns whose it is. */
+static int identify(struct sv_actual *a, const struct sv_wanted *w)
+{
+	a->origin = (int)w->origin;
+	if (strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0)
+		return 0;
+	set_text(&a->ns, w->pod->ns);
+	set_text(&a->pod, w->pod->name);
+	return strcmp(a->pod, w->pod->name) == 0 ? 0 : -ENOMEM;
+}
+
+static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals *s,
+				  struct sv_actual *a, const struct sv_wanted *w,
+				  const struct sv_reconcile_opts *opts, int64_t now_ms,
+				  struct sv_action **ret)
+{
+	sv_autoplan struct sv_plan *plan = NULL;
+	struct sv_action *action;
+	struct sv_err err = { "" };
+	int r = sv_desired_plan(d, w, opts->volume_size_limit, &plan, &err);
+
+	if (r == SV_PLAN_E_PENDING) {
+		clear_retry(a);
+		/* Mounted ones stay as they are: they are what was asked for last, as far as we know. */
+		return set_state(a, SV_STATE_PENDING, "", err.msg);
+	}
+	if (r > 0)
+		return refuse(a, sv_reconcile_reason(r), err.msg);
+	if (r < 0)
+		return fail(s, a, "WriteFailed", err.msg, now_ms);
+	action = make_action(a, SV_ACTION_SYNC);
+	if (action)
+		action->plan = SV_TAKE(plan);
+	return begin(s, a, action, now_ms, ret);
+}
+
+enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals *s,
+				   struct sv_actual *a, const struct sv_reconcile_opts *opts,
+				   int64_t now_ms, struct sv_action **ret)
+{
+	struct sv_wanted *w = sv_desired_wanted(d, a->id);
+
+	*ret = NULL;
+	if (a->busy)
+		return SV_OUTCOME_NONE; /* finish() looks at it again */
+	if (!w || !w->used) {
+		if (w && identify(a, w) < 0)
+			return fail(s, a, "WriteFailed", "out of memory", now_ms);
+		return start_remove(d, s, a, w != NULL, now_ms, ret);
+	}
+	if (identify(a, w) < 0)
+		return fail(s, a, "WriteFailed", "out of memory", now_ms);
+	if (!a->input && (a->retry_ms == 0 || a->retry_ms > now_ms))
+		return start_clean(s, a, now_ms, ret);
+	if (a->full || a->n_old >= SV_OLD_GENERATIONS_MAX) /* updates merge until one has gone */
+		return start_clean(s, a, now_ms, ret);
+	a->input = false;
+	return start_sync(d, s, a, w, opts, now_ms, ret);
+}
+
+/* ---- finish -------------------------------------------------------------------------------- */
+
+static void set_old(struct sv_actuals *s, struct sv_actual *a, struct sv_old_generation *old,
+		    size_t n)
+{
+	free(a->old);
+	a->old = old;
+	a->n_old = n;
+	if (n > 0 && sv_actuals_note_time(s, a) < 0)
+		a->n_old = 0; /* found again by the next update or start */
+}
+
+/* The generations that are there: those known keep their time, new ones get the grace from now. */
+static void take_old(struct sv_actuals *s, struct sv_actual *a, struct sv_action *action,
+		     int64_t due_ms)
+{
+	size_t i, j;
+
+	if (!a->mounted)
+		set_old(s, a, NULL, 0);
+	if (!a->mounted || !action->listed)
+		return;
+	for (i = 0; i < action->n_old; i++) {
+		action->old[i].due_ms = due_ms;
+		for (j = 0; j < a->n_old; j++)
+			if (strcmp(a->old[j].data_dir, action->old[i].data_dir) == 0)
+				action->old[i].due_ms = a->old[j].due_ms;
+	}
+	set_old(s, a, SV_TAKE(action->old), action->n_old);
+}
+
+static bool is_listed(const struct sv_old_generation *list, size_t n, const char *data_dir)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(list[i].data_dir, data_dir) == 0)
+			return true;
+	return false;
+}
+
+/* What was to be removed is gone, or due once more. */
+static void finish_clean(struct sv_actual *a, const struct sv_action *action, int64_t again_ms)
+{
+	size_t i, n = 0;
+
+	a->full = false;
+	for (i = 0; i < a->n_old; i++) {
+		struct sv_old_generation *g = &a->old[i];
+
+		if (is_listed(action->old, action->n_old, g->data_dir))
+			g->due_ms = again_ms;
+		else if (is_listed(action->clean, action->n_clean, g->data_dir))
+			continue;
+		a->old[n++] = *g;
+	}
+	a->n_old = n;
+}
+
+/* What is on disk now, without the values. */
+static void take_plan(struct sv_actual *a, struct sv_action *action)
+{
+	sv_plan_free(a->plan);
+	a->plan = SV_TAKE(action->plan);
+	sv_plan_forget(a->plan);
+}
+
+static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals *s,
+				   struct sv_actual *a, struct sv_action *action,
+				   const struct sv_reconcile_opts *opts, int64_t now_ms,
+				   int64_t unix_ms)
+{
+	bool first = a->published_ms == 0;
+	struct sv_wanted *w;
+
+	a->mounted = action->is_mounted;
+	a->medium = action->medium;
+	take_old(s, a, action, now_ms + opts->grace_ms);
+	if (action->result == -ENOSPC && a->n_old > 0) {
+		a->full = a->input = true; /* there will be room when an old generation has gone */
+		return SV_OUTCOME_NONE;
+	}
+	if (action->result > 0)
+		return refuse(a, fault_reason(action->fault), action->err.msg);
+	if (action->result < 0)
+		return fail(s, a, fault_reason(action->fault), action->err.msg, now_ms);
+	w = sv_desired_wanted(d, a->id);
+	if (w)
+		(void)sv_desired_pin(w, action->plan); /* at worst a deletion shows too early */
+	a->generation = action->current;
+	if (action->changed)
+		a->updated_ms = unix_ms;
+	else if (first)
+		a->updated_ms = action->current_ms ? action->current_ms : unix_ms;
+	if (first)
+		a->published_ms = action->born_ms ? action->born_ms : a->updated_ms;
+	take_plan(a, action);
+	clear_retry(a);
+	if (set_state(a, SV_STATE_PUBLISHED, "", NULL) == SV_OUTCOME_NONE && !action->changed)
+		return SV_OUTCOME_NONE;
+	if (!action->changed)
+		return first ? SV_OUTCOME_ADOPTED : SV_OUTCOME_STATE;
+	return action->current == 1 ? SV_OUTCOME_PUBLISHED : SV_OUTCOME_UPDATED;
+}
+
+static enum sv_outcome finish_remove(const struct sv_desired *d, struct sv_actuals *s,
+				     struct sv_actual *a, struct sv_action *action, int64_t now_ms)
+{
+	const struct sv_wanted *w;
+
+	a->mounted = action->is_mounted;
+	if (action->result < 0)
+		return fail(s, a, fault_reason(action->fault), action->err.msg, now_ms);
+	clear_retry(a);
+	set_old(s, a, NULL, 0);
+	a->generation = 0;
+	a->published_ms = a->updated_ms = 0;
+	sv_plan_free(a->plan);
+	a->plan = NULL;
+	w = sv_desired_wanted(d, a->id);
+	if (!w)
+		return SV_OUTCOME_REMOVED;
+	a->input = true; /* wanted again, or unused: start() says which */
+	sv_actuals_enqueue(s, a);
+	return set_state(a, SV_STATE_PENDING, "", NULL);
+}
+
+enum sv_outcome sv_reconcile_finish(const struct sv_desired *d, struct sv_actuals *s,
+				    struct sv_actual *a, struct sv_action *action,
+				    const struct sv_reconcile_opts *opts, int64_t now_ms,
+				    int64_t unix_ms)
+{
+	enum sv_outcome outcome = SV_OUTCOME_NONE;
+
+	a->busy = false;
+	switch (action->kind) {
+	case SV_ACTION_SYNC:
+		outcome = finish_sync(d, s, a, action, opts, now_ms, unix_ms);
+		break;
+	case SV_ACTION_CLEAN:
+		finish_clean(a, action, now_ms + SV_RETRY_FIRST_MS);
+		break;
+	case SV_ACTION_REMOVE:
+		outcome = finish_remove(d, s, a, action, now_ms);
+		break;
+	}
+	if (outcome != SV_OUTCOME_REMOVED && (a->input || !sv_desired_wanted(d, a->id)))
+		sv_actuals_enqueue(s, a); /* something arrived while it was busy */
+	return outcome;
+}
+
+struct sv_actual *sv_reconcile_adopt(struct sv_actuals *s, const char *id, enum sv_medium medium,
+				     const char *ns, const char *pod)
+{
+	struct sv_actual *a = sv_actuals_make(s, id);
+
+	if (!a)
+		return NULL;
+	a->mounted = true;
+	a->medium = medium;
+	a->state = SV_STATE_PENDING;
+	set_text(&a->ns, ns);
+	set_text(&a->pod, pod);
+	sv_actuals_enqueue(s, a);
+	return a;
+}

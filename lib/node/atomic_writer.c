@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "atomic_writer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../base/cleanup.h"
+#include "fsutil.h"
+
+#define DATA	 "..data"
+#define DATA_TMP "..data_tmp"
+#define RANDOM_DIGITS 6
+
+void sv_written_done(struct sv_written *w)
+{
+	free(w->old);
+	*w = (struct sv_written){ 0 };
+}
+
+/* ---- names --------------------------------------------------------------------------------- */
+
+static int make_name(uint64_t generation, char name[SV_DATA_DIR_MAX])
+{
+	struct timespec now;
+	struct tm tm;
+	uint32_t random;
+
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+		random = (uint32_t)getpid(); /* too early for randomness: the number is unique anyway */
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (!gmtime_r(&now.tv_sec, &tm))
+		return -EOVERFLOW;
+	(void)snprintf(name, SV_DATA_DIR_MAX, "..%04d_%02d_%02d_%02d_%02d_%02d.%" PRIu64 "%06u",
+		       tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+		       tm.tm_sec, generation, random % 1000000);
+	return 0;
+}
+
+/* "..2026_…": what a generation is called, ours or a kubelet's. */
+static bool is_generation(const char *name)
+{
+	return name[0] == '.' && name[1] == '.' && name[2] >= '0' && name[2] <= '9' &&
+	       strlen(name) < SV_DATA_DIR_MAX;
+}
+
+static uint64_t number_of(const char *name)
+{
+	const char *digits = strrchr(name, '.') + 1;
+	size_t n = strlen(digits);
+	char copy[SV_DATA_DIR_MAX];
+
+	if (n <= RANDOM_DIGITS || strspn(digits, "0123456789") != n)
+		return 1; /* not ours: at least it is one */
+	memcpy(copy, digits, n - RANDOM_DIGITS);
+	copy[n - RANDOM_DIGITS] = '\0';
+	return strtoull(copy, NULL, 10);
+}
+
+/* The generation that ..data points to, "" if there is none that could be. */
+static int read_current(int dirfd, char name[SV_DATA_DIR_MAX])
+{
+	ssize_t n = readlinkat(dirfd, DATA, name, SV_DATA_DIR_MAX - 1);
+
+	name[n > 0 ? n : 0] = '\0';
+	if (n < 0 && errno != ENOENT && errno != EINVAL)
+		return -errno;
+	if (!is_generation(name) || strchr(name, '/'))
+		name[0] = '\0';
+	return 0;
+}
+
+static size_t first_element(const char *path)
+{
+	return strcspn(path, "/");
+}
+
+/* The top-level name of @path is a nested mountpoint, which hides the files (R49). */
+static bool is_mountpoint(const struct sv_plan *plan, const char *path, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < plan->n_dirs; i++)
+		if (strncmp(plan->dirs[i], path, n) == 0 &&
+		    (plan->dirs[i][n] == '/' || !plan->dirs[i][n]))
+			return true;
+	return false;
+}
+
+/* Files are sorted with '/' first, so those of one first element stand together. */
+static bool starts_element(const struct sv_plan *plan, size_t i)
+{
+	const char *path = plan->files[i].path, *before;
+	size_t n = first_element(path);
+
+	if (i == 0)
+		return true;
+	before = plan->files[i - 1].path;
+	return first_element(before) != n || strncmp(before, path, n) != 0;
+}
+
+/* Does a link of this name belong to a file of the plan? */
+static bool is_planned_link(const struct sv_plan *plan, const char *name)
+{
+	size_t i, n = strlen(name);
+
+	for (i = 0; i < plan->n_files; i++)
+		if (first_element(plan->files[i].path) == n &&
+		    strncmp(plan->files[i].path, name, n) == 0)
+			return !is_mountpoint(plan, name, n);
+	return false;
+}
+
+static gid_t group_of(const struct sv_plan *plan)
+{
+	return plan->fs_group >= 0 ? (gid_t)plan->fs_group : 0;
+}
+
+/* ---- comparing ----------------------------------------------------------------------------- */
+
+static int same_content(int fd, const struct sv_bytes *want)
+{
+	char buf[16384];
+	size_t done = 0;
+
+	for (;;) {
+		ssize_t n = read(fd, buf, sizeof(buf));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		if ((size_t)n > want->len - done ||
+		    memcmp(buf, want->ptr + done, (size_t)n) != 0) {
+			explicit_bzero(buf, sizeof(buf));
+			return 0;
+		}
+		done += (size_t)n;
+	}
+	explicit_bzero(buf, want->len < sizeof(buf) ? want->len : sizeof(buf));
+	return done == want->len;
+}
+
+static int same_file(int datafd, const struct sv_plan *plan, const struct sv_plan_file *f)
+{
+	sv_autoclose int fd = sv_open_beneath(datafd, f->path, O_RDONLY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP ? 0 : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (st.st_mode & 07777) != f->mode || st.st_uid != 0 ||
+	    st.st_gid != group_of(plan) || (size_t)st.st_size != f->size)
+		return 0;
+	return same_content(fd, f->value);
+}
+
+/* How many things that are not directories there are below a directory; more than @max need not be counted. */
+static int count_files(int dirfd, size_t max, unsigned depth, size_t *count)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	const struct dirent *e;
+	DIR *dir;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	while (r == 0 && *count <= max && (e = readdir(dir))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (e->d_type == DT_DIR && depth < PATH_MAX / 2) {
+			sv_autoclose int sub = openat(dirfd, e->d_name, O_RDONLY | O_DIRECTORY |
+										O_NOFOLLOW | O_CLOEXEC);
+
+			r = sub < 0 ? -errno : count_files(sub, max, depth + 1, count);
+		} else {
+			(*count)++;
+		}
+	}
+	closedir(dir);
+	return r;
+}
+
+static int same_generation(int dirfd, const char *name, const struct sv_plan *plan)
+{
+	sv_autoclose int datafd =
+		openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	size_t i, n = 0;
+	int r;
+
+	if (datafd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (fstat(datafd, &st) < 0)
+		return -errno;
+	if ((st.st_mode & 07777) != sv_plan_dir_mode(plan) || st.st_gid != group_of(plan))
+		return 0;
+	r = count_files(datafd, plan->n_files, 0, &n);
+	if (r < 0)
+		return r;
+	if (n != plan->n_files)
+		return 0;
+	for (i = 0; i < plan->n_files; i++) {
+		r = same_file(datafd, plan, &plan->files[i]);
+		if (r <= 0)
+			return r;
+	}
+	return 1;
+}
+
+/* "..data/ELEMENT" of the file's first element; ELEMENT starts at target + 7. */
+static void link_target(const char *path, char target[NAME_MAX + 8])
+{
+	size_t n = first_element(path);
+
+	memcpy(target, DATA "/", 7);
+	memcpy(target + 7, path, n);
+	target[7 + n] = '\0';
+}
+
+static bool same_links(int dirfd, const struct sv_plan *plan)
+{
+	size_t i;
+
+	for (i = 0; i < plan->n_files; i++) {
+		char target[NAME_MAX + 8], found[NAME_MAX + 8];
+		const char *path = plan->files[i].path;
+		ssize_t n;
+
+		if (!starts_element(plan, i) || is_mountpoint(plan, path, first_element(path)))
+			continue;
+		link_target(path, target);
+		n = readlinkat(dirfd, target + 7, found, sizeof(found));
+		if (n < 0 && errno == EINVAL) /* something that is no link: left alone (R40) */
+			continue;
+		if (n < 0 || (size_t)n != strlen(target) || memcmp(found, target, (size_t)n) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_dirs(int dirfd, const struct sv_plan *plan)
+{
+	struct stat st;
+	size_t i;
+
+	if (fstat(dirfd, &st) < 0 || (st.st_mode & 07777) != sv_plan_root_mode(plan) ||
+	    st.st_gid != group_of(plan))
+		return false;
+	for (i = 0; i < plan->n_dirs; i++) {
+		sv_autoclose int fd =
+			sv_open_beneath(dirfd, plan->dirs[i], O_PATH | O_DIRECTORY);
+
+		if (fd < 0)
+			return false;
+	}
+	return true;
+}
+
+/* ---- the volume's root --------------------------------------------------------------------- */
+
+/*
+ * Walk the root: collect the generations that are not @current and, with @unlink_stale, remove
+ * links that no file of the plan wants any more (R42). *stale counts such links.
+ */
+static int scan_root(int dirfd, const struct sv_plan *plan, const char *current, bool unlink_stale,
+		     size_t *stale, struct sv_written *ret)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	const struct dirent *e;
+	DIR *dir;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	while (r == 0 && (e = readdir(dir))) {
+		if (e->d_type == DT_DIR && is_generation(e->d_name)) {
+			struct sv_old_generation *p;
+
+			if (strcmp(e->d_name, current) == 0)
+				continue;
+			p = reallocarray(ret->old, ret->n_old + 1, sizeof(*p));
+			if (!p) {
+				r = -ENOMEM;
+				break;
+			}
+			ret->old = p;
+			memcpy(p[ret->n_old].data_dir, e->d_name, strlen(e->d_name) + 1);
+			p[ret->n_old++].due_ms = 0;
+		} else if (e->d_type == DT_LNK && strcmp(e->d_name, DATA) != 0 &&
+			   !is_planned_link(plan, e->d_name)) {
+			(*stale)++;
+			if (unlink_stale && unlinkat(dirfd, e->d_name, 0) < 0 && errno != ENOENT)
+				r = -errno;
+		}
+	}
+	closedir(dir);
+	return r;
+}
+
+static void note_current(int dirfd, const char *current, struct sv_written *ret)
+{
+	struct stat st;
+
+	ret->generation = *current ? number_of(current) : 0;
+	if (*current && fstatat(dirfd, current, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		ret->made_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
+int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *ret)
+{
+	char current[SV_DATA_DIR_MAX];
+	size_t stale = 0;
+	int r = read_current(dirfd, current);
+
+	if (r < 0)
+		return r;
+	r = scan_root(dirfd, plan, current, false, &stale, ret);
+	if (r < 0)
+		return r;
+	note_current(dirfd, current, ret);
+	if (!*current || stale > 0 || !same_dirs(dirfd, plan) || !same_links(dirfd, plan))
+		return 0;
+	return same_generation(dirfd, current, plan);
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+static int write_file(int dirfd, const char *name, const struct sv_plan *plan,
+		      const struct sv_plan_file *f)
+{
+	sv_autoclose int fd = openat(dirfd, name,
+				     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = sv_write_all(fd, f->value->ptr, f->value->len);
+	if (r < 0)
+		return r;
+	if (plan->fs_group >= 0 && fchown(fd, (uid_t)-1, group_of(plan)) < 0)
+		return -errno;
+	if (fchmod(fd, f->mode) < 0)
+		return -errno;
+	return 0;
+}
+
+static int write_files(int datafd, const struct sv_plan *plan, struct sv_err *err)
+{
+	gid_t gid = plan->fs_group >= 0 ? group_of(plan) : (gid_t)-1;
+	size_t i;
+	int r;
+
+	for (i = 0; i < plan->n_files; i++) {
+		const struct sv_plan_file *f = &plan->files[i];
+		const char *name = strrchr(f->path, '/');
+
+		if (name) {
+			sv_autofree char *parent = strndup(f->path, (size_t)(name - f->path));
+			sv_autoclose int fd = -1;
+
+			fd = parent ? sv_open_dirs(datafd, parent, sv_plan_dir_mode(plan), gid,
+						   false) :
+				      -ENOMEM;
+			r = fd < 0 ? fd : write_file(fd, name + 1, plan, f);
+		} else {
+			r = write_file(datafd, f->path, plan, f);
+		}
+		if (r < 0)
+			return sv_err_set(err, r, "cannot write '%s'", f->path);
+	}
+	return 0;
+}
+
+static int write_generation(int dirfd, const char *name, const struct sv_plan *plan,
+			    struct sv_err *err)
+{
+	sv_autoclose int datafd = -1;
+	int r;
+
+	if (mkdirat(dirfd, name, 0700) < 0)
+		return sv_err_set(err, -errno, "cannot make directory '%s'", name);
+	datafd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (datafd < 0)
+		return sv_err_set(err, -errno, "cannot open '%s'", name);
+	r = write_files(datafd, plan, err);
+	if (r < 0)
+		return r;
+	if (plan->fs_group >= 0 && fchown(datafd, (uid_t)-1, group_of(plan)) < 0)
+		return sv_err_set(err, -errno, "cannot set the group of '%s'", name);
+	if (fchmod(datafd, sv_plan_dir_mode(plan)) < 0)
+		return sv_err_set(err, -errno, "cannot set the mode of '%s'", name);
+	return 0;
+}
+
+/* A link by way of a temporary name, so that its own name always stands for something. */
+static int replace_link(int dirfd, const char *target, const char *name)
+{
+	if (symlinkat(target, dirfd, DATA_TMP) < 0) {
+		if (errno != EEXIST || unlinkat(dirfd, DATA_TMP, 0) < 0 ||
+		    symlinkat(target, dirfd, DATA_TMP) < 0)
+			return -errno;
+	}
+	if (renameat(dirfd, DATA_TMP, dirfd, name) < 0) {
+		int r = -errno;
+
+		(void)unlinkat(dirfd, DATA_TMP, 0);
+		return r;
+	}
+	return 0;
+}
+
+static int make_links(int dirfd, const struct sv_plan *plan, struct sv_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < plan->n_files; i++) {
+		char target[NAME_MAX + 8], found[NAME_MAX + 8];
+		const char *path = plan->files[i].path;
+		ssize_t n;
+		int r = 0;
+
+		if (!starts_element(plan, i) || is_mountpoint(plan, path, first_element(path)))
+			continue;
+		link_target(path, target);
+		if (symlinkat(target, dirfd, target + 7) == 0)
+			continue;
+		if (errno != EEXIST)
+			return sv_err_set(err, -errno, "cannot make link '%s'", target + 7);
+		n = readlinkat(dirfd, target + 7, found, sizeof(found));
+		if (n < 0) /* not a link: left alone (R40) */
+			continue;
+		if ((size_t)n != strlen(target) || memcmp(found, target, (size_t)n) != 0)
+			r = replace_link(dirfd, target, target + 7);
+		if (r < 0)
+			return sv_err_set(err, r, "cannot make link '%s'", target + 7);
+	}
+	return 0;
+}
+
+/* Nested mountpoints (R49). A link in the place of one gives way. */
+static int make_dirs(int dirfd, const struct sv_plan *plan, struct sv_err *err)
+{
+	gid_t gid = plan->fs_group >= 0 ? group_of(plan) : (gid_t)-1;
+	size_t i;
+
+	for (i = 0; i < plan->n_dirs; i++) {
+		const char *path = plan->dirs[i];
+		char first[NAME_MAX + 1];
+		struct stat st;
+		int fd;
+
+		memcpy(first, path, first_element(path));
+		first[first_element(path)] = '\0';
+		if (fstatat(dirfd, first, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+			(void)unlinkat(dirfd, first, 0);
+		fd = sv_open_dirs(dirfd, path, sv_plan_dir_mode(plan), gid, true);
+		if (fd < 0)
+			return sv_err_set(err, fd, "cannot make mountpoint '%s'", path);
+		close(fd);
+	}
+	return 0;
+}
+
+/* The root's own mode and group; fsGroup may have changed since it was made. */
+static int set_root(int dirfd, const struct sv_plan *plan, struct sv_err *err)
+{
+	struct stat st;
+
+	if (fstat(dirfd, &st) < 0)
+		return sv_err_set(err, -errno, "cannot stat the volume's root");
+	if (st.st_gid != group_of(plan) && fchown(dirfd, (uid_t)-1, group_of(plan)) < 0)
+		return sv_err_set(err, -errno, "cannot set the group of the volume's root");
+	if (((st.st_mode & 07777) != sv_plan_root_mode(plan) || st.st_gid != group_of(plan)) &&
+	    fchmod(dirfd, sv_plan_root_mode(plan)) < 0)
+		return sv_err_set(err, -errno, "cannot set the mode of the volume's root");
+	return 0;
+}
+
+int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
+		    struct sv_written *ret, struct sv_err *err)
+{
+	char name[SV_DATA_DIR_MAX], before[SV_DATA_DIR_MAX];
+	size_t stale = 0;
+	int r = make_name(generation, name);
+
+	if (r == 0)
+		r = read_current(dirfd, before);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot prepare a new generation");
+	r = set_root(dirfd, plan, err);
+	if (r == 0)
+		r = make_dirs(dirfd, plan, err);
+	if (r == 0)
+		r = write_generation(dirfd, name, plan, err);
+	if (r == 0) {
+		r = replace_link(dirfd, name, DATA);
+		if (r < 0)
+			sv_err_set(err, r, "cannot switch to '%s'", name);
+	}
+	if (r < 0) {
+		(void)sv_remove_tree(dirfd, name, true);
+		return r;
+	}
+	r = make_links(dirfd, plan, err);
+	sv_written_done(ret);
+	if (r == 0 && *before) { /* a fresh volume has nothing old in it */
+		r = scan_root(dirfd, plan, name, true, &stale, ret);
+		if (r < 0)
+			sv_err_set(err, r, "cannot remove what is no longer there");
+	}
+	ret->generation = generation;
+	return r;
+}
+
+int sv_atomic_remove(int dirfd, const char *data_dir)
+{
+	char current[SV_DATA_DIR_MAX];
+	int r = read_current(dirfd, current);
+
+	if (r < 0)
+		return r;
+	if (strcmp(current, data_dir) == 0 || !is_generation(data_dir))
+		return -EBUSY;
+	return sv_remove_tree(dirfd, data_dir, true);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fsutil - files and directories by descriptor and relative name
+ *
+ * Nothing here follows a symbolic link, and no path is walked twice: see
+ * openat2(2), openat(2). All return 0 or a descriptor, or a negated errno.
+ */
+#ifndef SV_NODE_FSUTIL_H
+#define SV_NODE_FSUTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "../base/bytes.h"
+
+/* Open a path of several elements below a directory: RESOLVE_BENEATH, no links. */
+int sv_open_beneath(int dirfd, const char *path, int flags);
+
+/**
+ * sv_open_dirs() - open a directory below another and make what is missing
+ * @path:  relative, cleaned, no ".."
+ * @mode:  of what is made, whatever the umask
+ * @gid:   group of what is made, or (gid_t)-1
+ * @exact: set mode and group also of the last directory if it is there already
+ *
+ * Return: an O_RDONLY descriptor.
+ */
+int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact);
+
+/* Remove the empty directories of a path from its end upwards, @keep elements from the left stay. */
+void sv_remove_dirs(int dirfd, const char *path, unsigned keep);
+
+int sv_write_all(int fd, const void *data, size_t len);
+
+/* Read to the end of the file. -EFBIG if there are more than @max bytes. @ret is written on 0 only. */
+int sv_read_all(int fd, size_t max, struct sv_bytes *ret);
+
+/**
+ * sv_remove_tree() - remove a directory with everything in it
+ * @wipe: overwrite the content of files first
+ *
+ * Does not cross into other file systems and does not follow links. Depth is limited to that of a
+ * path of PATH_MAX. Goes on after an error and returns the first.
+ */
+int sv_remove_tree(int dirfd, const char *name, bool wipe);
+
+/* The same for what is in a directory; the directory itself stays. */
+int sv_empty_dir(int dirfd, bool wipe);
+
+#endif

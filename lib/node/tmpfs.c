@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "tmpfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libmount/libmount.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "../base/cleanup.h"
+
+int sv_swap_policy_parse(const char *text, enum sv_swap_policy *ret)
+{
+	int p;
+
+	for (p = SV_SWAP_AVOID; p <= SV_SWAP_IGNORE; p++)
+		if (strcmp(text, sv_swap_policy_name((enum sv_swap_policy)p)) == 0) {
+			*ret = (enum sv_swap_policy)p;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+const char *sv_swap_policy_name(enum sv_swap_policy policy)
+{
+	static const char *const names[] = { "avoid", "require", "ignore" };
+
+	return names[policy];
+}
+
+static int set_string(int fs, const char *key, const char *value)
+{
+	return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? -errno : 0;
+}
+
+static int configure(int fs, const struct sv_tmpfs_opts *opts)
+{
+	char text[32];
+	int r;
+
+	(void)snprintf(text, sizeof(text), "%o", (unsigned)opts->mode);
+	r = set_string(fs, "mode", text);
+	if (r < 0 || opts->medium == SV_MEDIUM_RAMFS)
+		return r;
+	r = set_string(fs, "source", "tmpfs"); /* as the kubelet's are called (R32) */
+	(void)snprintf(text, sizeof(text), "%zu", opts->size);
+	if (r == 0)
+		r = set_string(fs, "size", text);
+	if (r == 0 && opts->gid > 0) {
+		(void)snprintf(text, sizeof(text), "%lld", (long long)opts->gid);
+		r = set_string(fs, "gid", text);
+	}
+	if (r == 0 && opts->medium == SV_MEDIUM_TMPFS_NOSWAP &&
+	    fsconfig(fs, FSCONFIG_SET_FLAG, "noswap", NULL, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+int sv_tmpfs_new(const struct sv_tmpfs_opts *opts, struct sv_err *err)
+{
+	const char *type = opts->medium == SV_MEDIUM_RAMFS ? "ramfs" : "tmpfs";
+	sv_autoclose int fs = fsopen(type, FSOPEN_CLOEXEC);
+	sv_autoclose int mnt = -1;
+	int r;
+
+	if (fs < 0)
+		return sv_err_set(err, -errno, "cannot make a %s", type);
+	r = configure(fs, opts);
+	if (r == 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		r = -errno;
+	if (r < 0)
+		return sv_err_set(err, r, "cannot make a %s", type);
+	mnt = fsmount(fs, FSMOUNT_CLOEXEC,
+		      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (mnt < 0)
+		return sv_err_set(err, -errno, "cannot mount a %s", type);
+	if (opts->medium == SV_MEDIUM_RAMFS && opts->gid > 0) { /* ramfs has no gid= */
+		sv_autoclose int root = openat(mnt, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (root < 0 || fchown(root, (uid_t)-1, (gid_t)opts->gid) < 0 ||
+		    fchmod(root, opts->mode) < 0)
+			return sv_err_set(err, -errno, "cannot set the group of a ramfs");
+	}
+	return SV_TAKE_FD(mnt);
+}
+
+static bool works(enum sv_medium medium)
+{
+	const struct sv_tmpfs_opts opts = { .medium = medium, .size = 4096, .mode = 0700, .gid = -1 };
+	int fd = sv_tmpfs_new(&opts, NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+enum sv_medium sv_tmpfs_choose(enum sv_swap_policy policy)
+{
+	if (policy == SV_SWAP_IGNORE)
+		return SV_MEDIUM_TMPFS;
+	if (works(SV_MEDIUM_TMPFS_NOSWAP))
+		return SV_MEDIUM_TMPFS_NOSWAP;
+	if (works(SV_MEDIUM_RAMFS))
+		return SV_MEDIUM_RAMFS;
+	return policy == SV_SWAP_REQUIRE ? SV_MEDIUM_UNKNOWN : SV_MEDIUM_TMPFS;
+}
+
+static int set_read_only(int fd, bool read_only)
+{
+	struct mount_attr attr = { 0 };
+
+	if (read_only)
+		attr.attr_set = MOUNT_ATTR_RDONLY;
+	else
+		attr.attr_clr = MOUNT_ATTR_RDONLY;
+	return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
+
+int sv_tmpfs_attach(int mount_fd, int target_fd, struct sv_err *err)
+{
+	int r = set_read_only(mount_fd, true);
+
+	if (r < 0)
+		return sv_err_set(err, r, "cannot make the mount read-only");
+	if (move_mount(mount_fd, "", target_fd, "",
+		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return sv_err_set(err, -errno, "cannot attach the mount");
+	return 0;
+}
+
+int sv_tmpfs_open_rw(int target_fd, struct sv_err *err)
+{
+	sv_autoclose int tree = open_tree(target_fd, "",
+					  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	int r;
+
+	if (tree < 0)
+		return sv_err_set(err, -errno, "cannot clone the mount");
+	r = set_read_only(tree, false);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot make a writable view of the mount");
+	/* The descriptor of the clone keeps it alive: it goes away with the last use. */
+	r = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r < 0)
+		return sv_err_set(err, -errno, "cannot open a writable view of the mount");
+	return r;
+}
+
+int sv_tmpfs_is_mount(int fd)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) <
+	    0)
+		return -errno;
+	return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+int sv_tmpfs_is_volume(int fd)
+{
+	struct statfs fs;
+	int r = sv_tmpfs_is_mount(fd);
+
+	if (r <= 0)
+		return r;
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+}
+
+int sv_tmpfs_detach(int parent_fd, const char *name)
+{
+	char path[64 + NAME_MAX];
+
+	/* By way of the descriptor: what is detached is what was looked at, whatever the path says now. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent_fd, name);
+	return umount2(path, UMOUNT_NOFOLLOW | MNT_DETACH) < 0 ? -errno : 0;
+}
+
+static enum sv_medium medium_of(struct libmnt_fs *fs)
+{
+	const char *type = mnt_fs_get_fstype(fs);
+	const char *opts = mnt_fs_get_fs_options(fs);
+
+	if (type && strcmp(type, "ramfs") == 0)
+		return SV_MEDIUM_RAMFS;
+	if (!type || strcmp(type, "tmpfs") != 0)
+		return SV_MEDIUM_UNKNOWN;
+	return opts && mnt_match_options(opts, "+noswap") ? SV_MEDIUM_TMPFS_NOSWAP :
+							    SV_MEDIUM_TMPFS;
+}
+
+int sv_tmpfs_list(const char *dir, int (*fn)(void *arg, const char *path, enum sv_medium medium),
+		  void *arg, struct sv_err *err)
+{
+	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	size_t n = strlen(dir);
+	struct libmnt_fs *fs;
+	int r = 0;
+
+	if (!table || !iter) {
+		r = sv_err_set(err, table ? -ENOMEM : -errno, "cannot read /proc/self/mountinfo");
+		goto out;
+	}
+	while (r == 0 && mnt_table_next_fs(table, iter, &fs) == 0) {
+		const char *target = mnt_fs_get_target(fs);
+
+		if (target && strncmp(target, dir, n) == 0 && target[n] == '/')
+			r = fn(arg, target + n + 1, medium_of(fs));
+	}
+out:
+	mnt_free_iter(iter);
+	mnt_unref_table(table);
+	return r;
+}
