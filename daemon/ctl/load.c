@@ -172,38 +172,46 @@ static void note_places(struct sv_load *l, const char *file, const struct sv_man
 	}
 }
 
-static int load_file(struct sv_load *l, const char *path, int64_t now_ms)
+/* The text of a file into the catalog. Return: 0 or -ENOMEM. */
+static int load_text(struct sv_load *l, const char *path, const struct sv_bytes *text,
+		     int64_t now_ms)
 {
 	static const struct sv_decode_opts opts = { false, false };
-	sv_autobytes struct sv_bytes text = { NULL, 0 };
 	sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
-	enum sv_format format = SV_FORMAT_YAML;
 	const char *base = strrchr(path, '/');
 	struct sv_err err = { "" };
+	enum sv_format format;
 	unsigned line = 0;
 	int r;
 
-	r = read_file(path, &text);
+	if (text->len > SV_LOAD_MANIFEST_MAX)
+		return sv_catalog_fail(l->catalog, path, 0, "TooLarge", "is over the limit of 4Mi",
+				       now_ms);
+	/* A file of another name was asked for by that name, so it is one. */
+	if (!sv_manifest_format(base ? base + 1 : path, &format))
+		format = SV_FORMAT_YAML;
+	r = sv_manifest_parse((const char *)text->ptr, text->len, format, &opts, &m, &err, &line);
+	if (r > 0)
+		return sv_catalog_fail(l->catalog, path, line, "InvalidManifest", err.msg, now_ms);
 	if (r < 0)
+		return r;
+	note_places(l, path, &m);
+	/* Who may read the file here says nothing about where it will be installed: not exposed. */
+	return sv_catalog_set(l->catalog, path, &m, false, now_ms);
+}
+
+static int load_file(struct sv_load *l, const char *path, int64_t now_ms)
+{
+	struct sv_bytes text = { NULL, 0 };
+	int r;
+
+	r = read_file(path, &text);
+	if (r < 0) {
+		sv_bytes_wipe(&text);
 		return sv_fail(SV_EXIT_FAILED, "cannot read '%s': %s", path, strerror(-r));
-	if (text.len > SV_LOAD_MANIFEST_MAX) {
-		r = sv_catalog_fail(l->catalog, path, 0, "TooLarge", "is over the limit of 4Mi",
-				    now_ms);
-	} else {
-		if (!sv_manifest_format(base ? base + 1 : path, &format))
-			format =
-				SV_FORMAT_YAML; /* of whatever name, since it was asked for by name */
-		r = sv_manifest_parse((const char *)text.ptr, text.len, format, &opts, &m, &err,
-				      &line);
-		if (r > 0) {
-			r = sv_catalog_fail(l->catalog, path, line, "InvalidManifest", err.msg,
-					    now_ms);
-		} else if (r == 0) {
-			note_places(l, path, &m);
-			/* Who may read the file here says nothing about where it will be installed. */
-			r = sv_catalog_set(l->catalog, path, &m, false, now_ms);
-		}
 	}
+	r = load_text(l, path, &text, now_ms);
+	sv_bytes_wipe(&text);
 	if (r < 0)
 		sv_no_memory();
 	return 0;

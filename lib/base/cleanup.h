@@ -49,7 +49,7 @@ static inline void sv_cleanup_close(int *fd)
 	static inline void sv_cleanup_##name(type **p)    \
 	{                                                 \
 		if (*p)                                   \
-			free_fn(*p);                      \
+			(free_fn)(*p);                    \
 	}
 
 #endif

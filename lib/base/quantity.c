@@ -42,7 +42,7 @@ static int read_decimal(const char **text, struct decimal *ret)
 	return 0;
 }
 
-/* d * unit, rounded up. @ret is written even beyond @limit. */
+/* d * unit, rounded up. */
 static int scale(const struct decimal *d, int64_t unit, int64_t limit, int64_t *ret)
 {
 	int64_t frac;
@@ -53,8 +53,10 @@ static int scale(const struct decimal *d, int64_t unit, int64_t limit, int64_t *
 	frac = unit / 1000000000 * d->billionths + unit % 1000000000 * d->billionths / 1000000000;
 	if (unit % 1000000000 * d->billionths % 1000000000 != 0 || d->trace)
 		frac++;
+	if (frac > limit - d->whole * unit)
+		return -ERANGE;
 	*ret = d->whole * unit + frac;
-	return *ret > limit ? -ERANGE : 0;
+	return 0;
 }
 
 int sv_duration_parse(const char *text, int64_t *ret)

@@ -22,8 +22,9 @@ const char *sv_medium_name(enum sv_medium medium)
 
 void sv_actuals_init(struct sv_actuals *s)
 {
-	*s = (struct sv_actuals){ .queue = { NULL, NULL } };
-	s->queue.tail = &s->queue.head;
+	*s = (struct sv_actuals){ .n_timed = 0 };
+	s->queues[0].tail = &s->queues[0].head;
+	s->queues[1].tail = &s->queues[1].head;
 }
 
 static void record_free(struct sv_actual *a)
@@ -102,25 +103,28 @@ void sv_actuals_drop(struct sv_actuals *s, struct sv_actual *a)
 	record_free(a);
 }
 
-void sv_actuals_enqueue(struct sv_actuals *s, struct sv_actual *a)
+void sv_actuals_enqueue(struct sv_actuals *s, struct sv_actual *a, bool urgent)
 {
+	struct sv_actual_queue *q = &s->queues[urgent ? 0 : 1];
+
 	if (a->queued)
 		return;
 	a->queued = true;
 	a->next = NULL;
-	*s->queue.tail = a;
-	s->queue.tail = &a->next;
+	*q->tail = a;
+	q->tail = &a->next;
 }
 
 struct sv_actual *sv_actuals_dequeue(struct sv_actuals *s)
 {
-	struct sv_actual *a = s->queue.head;
+	struct sv_actual_queue *q = &s->queues[s->queues[0].head ? 0 : 1];
+	struct sv_actual *a = q->head;
 
 	if (!a)
 		return NULL;
-	s->queue.head = a->next;
-	if (!s->queue.head)
-		s->queue.tail = &s->queue.head;
+	q->head = a->next;
+	if (!q->head)
+		q->tail = &q->head;
 	a->queued = false;
 	return a;
 }
@@ -170,7 +174,7 @@ int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms)
 			continue;
 		}
 		if (t <= now_ms)
-			sv_actuals_enqueue(s, a); /* a busy one is looked at when it is done */
+			sv_actuals_enqueue(s, a, false); /* a busy one is looked at when it is done */
 		else if (next < 0 || t - now_ms < next)
 			next = t - now_ms;
 		i++;

@@ -82,7 +82,7 @@ struct sv_actual_queue {
 
 struct sv_actuals {
 	struct sv_strmap records; /* id -> struct sv_actual */
-	struct sv_actual_queue queue;
+	struct sv_actual_queue queues[2]; /* what is to go, and the rest */
 	struct sv_actual **timed; /* records with a retry or old generations; unordered */
 	size_t n_timed, cap_timed;
 };
@@ -96,8 +96,8 @@ struct sv_actual *sv_actuals_make(struct sv_actuals *s, const char *id);
 /* Forget a record; it must be neither busy nor queued. */
 void sv_actuals_drop(struct sv_actuals *s, struct sv_actual *a);
 
-/* Have a record looked at; once is enough. */
-void sv_actuals_enqueue(struct sv_actuals *s, struct sv_actual *a);
+/* Have a record looked at; once is enough. @urgent: before those that are not. */
+void sv_actuals_enqueue(struct sv_actuals *s, struct sv_actual *a, bool urgent);
 /* The next one to look at, or NULL. */
 struct sv_actual *sv_actuals_dequeue(struct sv_actuals *s);
 

@@ -43,10 +43,11 @@ static char *escaped(const char *s, size_t max)
 }
 
 /* @value as it is to be printed, quotes included; NULL for none. */
-static void complain(struct sv_complaints *c, enum sv_category category, const char *field,
-		     const char *value, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void
+complain(struct sv_complaints *c, enum sv_category category, const char *field, const char *value,
+	 const char *fmt, va_list ap)
 {
-	sv_autobuf struct sv_buf b = { 0 };
+	sv_autobuf struct sv_buf b = { 0 }, detail = { 0 };
 	sv_autofree char *safe_field = escaped(field, 8192);
 	sv_autofree char *message = NULL;
 	struct sv_complaint *items;
@@ -57,18 +58,17 @@ static void complain(struct sv_complaints *c, enum sv_category category, const c
 	}
 	if (!safe_field)
 		goto out_of_memory;
+	sv_buf_vprintf(&detail, fmt, ap);
 	if (category == SV_DECODE) {
-		sv_buf_vprintf(&b, fmt, ap);
+		sv_buf_puts(&b, detail.failed ? "" : detail.ptr);
 	} else {
 		sv_buf_printf(&b, "%s: %s", safe_field, categories[category].text);
 		if (value)
 			sv_buf_printf(&b, ": %s", value);
-		if (*fmt) {
-			sv_buf_puts(&b, ": ");
-			sv_buf_vprintf(&b, fmt, ap);
-		}
+		if (detail.len > 0)
+			sv_buf_printf(&b, ": %s", detail.ptr);
 	}
-	if (b.failed)
+	if (b.failed || detail.failed)
 		goto out_of_memory;
 	message = escaped(b.ptr, 16384);
 	items = reallocarray(c->items, c->n + 1, sizeof(*items));

@@ -109,7 +109,7 @@ static enum sv_outcome fail(struct sv_actuals *s, struct sv_actual *a, const cha
 	a->failures++;
 	a->retry_ms = now_ms + (delay < SV_RETRY_MAX_MS ? delay : SV_RETRY_MAX_MS);
 	if (sv_actuals_note_time(s, a) < 0)
-		sv_actuals_enqueue(s, a); /* without a place in the list: at once is better than never */
+		sv_actuals_enqueue(s, a, false); /* without a place in the list: at once is better than never */
 	set_text(&a->last_error, message);
 	set_state(a,
 		  a->state == SV_STATE_REMOVING ? SV_STATE_REMOVING :
@@ -249,8 +249,10 @@ static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals 
 	if (r < 0)
 		return fail(s, a, "WriteFailed", err.msg, now_ms);
 	action = make_action(a, SV_ACTION_SYNC);
-	if (action)
+	if (action) {
+		action->size_limit = opts->volume_size_limit;
 		action->plan = SV_TAKE(plan);
+	}
 	return begin(s, a, action, now_ms, ret);
 }
 
@@ -401,7 +403,7 @@ static enum sv_outcome finish_remove(const struct sv_desired *d, struct sv_actua
 	if (!w)
 		return SV_OUTCOME_REMOVED;
 	a->input = true; /* wanted again, or unused: start() says which */
-	sv_actuals_enqueue(s, a);
+	sv_actuals_enqueue(s, a, false);
 	return set_state(a, SV_STATE_PENDING, "", NULL);
 }
 
@@ -425,7 +427,7 @@ enum sv_outcome sv_reconcile_finish(const struct sv_desired *d, struct sv_actual
 		break;
 	}
 	if (outcome != SV_OUTCOME_REMOVED && (a->input || !sv_desired_wanted(d, a->id)))
-		sv_actuals_enqueue(s, a); /* something arrived while it was busy */
+		sv_actuals_enqueue(s, a, false); /* something arrived while it was busy */
 	return outcome;
 }
 
@@ -441,6 +443,6 @@ struct sv_actual *sv_reconcile_adopt(struct sv_actuals *s, const char *id, enum 
 	a->state = SV_STATE_PENDING;
 	set_text(&a->ns, ns);
 	set_text(&a->pod, pod);
-	sv_actuals_enqueue(s, a);
+	sv_actuals_enqueue(s, a, false);
 	return a;
 }

@@ -34,6 +34,7 @@ struct sv_action {
 	char *ns, *pod, *volume; /* for the by-name link; "" if not known */
 	struct sv_plan *plan;    /* SYNC: owned, holds its Secrets */
 	bool mounted;            /* what the record says */
+	size_t size_limit;       /* SYNC: bytes of payload that a volume may have */
 	uint64_t generation;     /* SYNC: of the new content, if new content is written */
 	struct sv_old_generation *clean; /* CLEAN: which ones */
 	size_t n_clean;

@@ -43,7 +43,7 @@ static int make_path(const char *path)
 
 int sv_node_open(const char *root, struct sv_node *ret, struct sv_err *err)
 {
-	struct sv_node n = { .root_fd = -1, .volume_size_limit = 16 << 20 };
+	struct sv_node n = { .root_fd = -1 };
 	struct stat st;
 	int r;
 
@@ -200,9 +200,9 @@ static size_t pages(size_t size)
 	return (size + PAGE - 1) / PAGE * PAGE;
 }
 
-static size_t room(const struct sv_node *n)
+static size_t room(const struct sv_action *action)
 {
-	return pages(n->volume_size_limit) * SV_ROOM_FACTOR + (1 << 20);
+	return pages(action->size_limit) * SV_ROOM_FACTOR + (1 << 20);
 }
 
 struct usage {
@@ -228,15 +228,16 @@ static void add_usage(void *arg, int dirfd, const char *name)
 }
 
 /* ramfs takes all it is given: keep to the limit that tmpfs would have. */
-static int check_room(const struct sv_node *n, int dirfd, const struct sv_plan *plan)
+static int check_room(const struct sv_action *action, int dirfd)
 {
+	const struct sv_plan *plan = action->plan;
 	struct usage u = { 0 };
 	size_t i;
 
 	each_dir(dirfd, add_usage, &u);
 	for (i = 0; i < plan->n_files; i++)
 		u.bytes += pages(plan->files[i].size);
-	return u.bytes > room(n) ? -ENOSPC : 0;
+	return u.bytes > room(action) ? -ENOSPC : 0;
 }
 
 static void take_written(struct sv_action *action, struct sv_written *w)
@@ -317,7 +318,7 @@ static int publish_new(const struct sv_node *n, struct sv_action *action)
 {
 	const struct sv_tmpfs_opts opts = {
 		.medium = n->medium,
-		.size = room(n),
+		.size = room(action),
 		.mode = sv_plan_root_mode(action->plan),
 		.gid = action->plan->fs_group,
 	};
@@ -335,7 +336,7 @@ static int publish_new(const struct sv_node *n, struct sv_action *action)
 	if (mnt < 0)
 		return fault(action, SV_FAULT_MOUNT, mnt);
 	action->medium = n->medium;
-	r = n->medium == SV_MEDIUM_RAMFS ? check_room(n, mnt, action->plan) : 0;
+	r = n->medium == SV_MEDIUM_RAMFS ? check_room(action, mnt) : 0;
 	if (r == 0)
 		r = sv_atomic_write(mnt, action->plan, action->generation, &w, &action->err);
 	take_written(action, &w);
@@ -371,7 +372,7 @@ static int publish_over(const struct sv_node *n, struct sv_action *action, int t
 		r = dirfd = sv_tmpfs_open_rw(target, &action->err);
 	if (r < 0)
 		return fault(action, SV_FAULT_MOUNT, r);
-	r = action->medium == SV_MEDIUM_RAMFS ? check_room(n, dirfd, action->plan) : 0;
+	r = action->medium == SV_MEDIUM_RAMFS ? check_room(action, dirfd) : 0;
 	if (action->generation <= action->current) /* adopted: the name knows the number */
 		action->generation = action->current + 1;
 	if (r == 0)

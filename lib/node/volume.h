@@ -3,7 +3,7 @@
  * volume - carries out one action: tmpfs and atomic_writer together, undone on failure
  *
  * Blocking. Two actions may be carried out at once if they are of different
- * volumes; a node is constant after sv_node_open() but for the policy.
+ * volumes; a node does not change while actions are carried out.
  */
 #ifndef SV_NODE_VOLUME_H
 #define SV_NODE_VOLUME_H
@@ -16,10 +16,10 @@ struct sv_node {
 	int root_fd; /* locked, so that one daemon uses it */
 	enum sv_medium medium; /* of new volumes; SV_MEDIUM_UNKNOWN: the swap policy cannot be met */
 	enum sv_swap_policy policy;
-	size_t volume_size_limit; /* bytes of payload; the file system has room for SV_ROOM_FACTOR times that */
 };
 
-#define SV_ROOM_FACTOR 4 /* the present generation, the next, and old ones in their grace */
+/* A volume's file system has room for so many times the size limit: the present generation, the next, and old ones in their grace. */
+#define SV_ROOM_FACTOR 4
 
 /**
  * sv_node_open() - prepare the root directory and take its lock

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client against a scripted server: one thread, one answer a connection. */
 #define _GNU_SOURCE
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -12,9 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../lib/base/cleanup.h"
-#include "../../lib/base/text.h"
 #include "../../lib/secretvol.h"
+#include "../support/support.h"
 
 static struct {
 	char dir[64], path[96];
@@ -143,6 +141,8 @@ static const struct {
 	  "HTTP status 500" },
 	{ "HTTP/1.1 302 Found\r\nLocation: http://localhost/x\r\nContent-Length: 0\r\n\r\n",
 	  SV_CLIENT_E_STATUS, 302, NULL, "HTTP status 302" },
+	{ "HTTP/1.1 202 Later\r\nContent-Length: 2\r\n\r\n{}", SV_CLIENT_E_STATUS, 202, NULL,
+	  "HTTP status 202" },
 	{ "HTTP/1.1 204 None\r\n\r\n", SV_CLIENT_E_STATUS, 204, NULL, "HTTP status 204" },
 	{ OK("abc", "9"), SV_CLIENT_E_PROTOCOL, 200, "abc", "secretvold at " },
 	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", SV_CLIENT_E_PROTOCOL,
@@ -286,28 +286,13 @@ START_TEST(paths_that_are_not_encoded_are_refused)
 }
 END_TEST
 
-int main(void)
+T_SUITE(client)
 {
-	Suite *s = suite_create("client");
-	TCase *t = tcase_create("client");
-	SRunner *r = srunner_create(s);
-	int run, failed;
-
-	suite_add_tcase(s, t);
-	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, every_answer_becomes_a_code_a_status_and_a_text, 0,
-			    (int)SV_ARRAY_SIZE(answers));
-	tcase_add_test(t, nobody_at_the_socket_is_unreachable);
-	tcase_add_test(t, the_callback_can_stop);
-	tcase_add_test(t, a_deadline_ends_a_silent_answer);
-	tcase_add_test(t, a_body_is_posted_and_the_next_request_is_a_get);
-	tcase_add_test(t, the_environment_names_the_socket_and_no_proxy);
-	tcase_add_loop_test(t, paths_that_are_not_encoded_are_refused, 0,
-			    (int)SV_ARRAY_SIZE(bad_paths));
-	srunner_run_all(r, CK_ENV);
-	run = srunner_ntests_run(r);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	printf("%d passed, %d failed, 0 skipped\n", run - failed, failed);
-	return failed ? 1 : 0;
+	T_EACH(every_answer_becomes_a_code_a_status_and_a_text, answers);
+	T_TEST(nobody_at_the_socket_is_unreachable);
+	T_TEST(the_callback_can_stop);
+	T_TEST(a_deadline_ends_a_silent_answer);
+	T_TEST(a_body_is_posted_and_the_next_request_is_a_get);
+	T_TEST(the_environment_names_the_socket_and_no_proxy);
+	T_EACH(paths_that_are_not_encoded_are_refused, bad_paths);
 }

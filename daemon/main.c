@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * secretvold - the daemon: options, start, signals, end
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <grp.h>
+#include <json-c/json.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "../lib/base/text.h"
+#include "config.h"
+#include "log.h"
+#include "manager.h"
+#include "server.h"
+#include "source/dir.h"
+
+struct daemon {
+	int argc;
+	char **argv;
+	uv_loop_t loop;
+	struct sv_config config;
+	struct sv_node node;
+	struct sv_manager manager;
+	struct sv_source *sources[2]; /* NULL-terminated */
+	struct sv_server *server;
+	uv_signal_t hup, term, intr;
+	bool stopping;
+	int status; /* of the process */
+};
+
+/* ---- the process --------------------------------------------------------------------------- */
+
+/* No core dump, no ptrace, no signal that ends us, no mode that depends on who started us. */
+static void harden(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGIO, SIG_IGN); /* a lease that is broken: see source/dir.c */
+	(void)umask(027);
+	/* Two arenas serve two kinds of threads; more would only spread what is free. */
+	(void)mallopt(M_ARENA_MAX, 2);
+	(void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
+static struct sv_reconcile_opts opts_of(const struct sv_config *c)
+{
+	return (struct sv_reconcile_opts){
+		.volume_size_limit = (size_t)c->volume_size_limit,
+		.grace_ms = c->grace_ms,
+	};
+}
+
+static int open_node(struct daemon *d, struct sv_err *err)
+{
+	int r = sv_node_open(d->config.root_dir, &d->node, err);
+
+	if (r < 0)
+		return r;
+	d->node.policy = d->config.swap_policy;
+	d->node.medium = sv_tmpfs_choose(d->node.policy);
+	if (d->node.medium == SV_MEDIUM_UNKNOWN)
+		sv_log_err("swap policy 'require': this kernel offers neither tmpfs with noswap nor "
+			   "ramfs; new volumes are refused");
+	else if (d->node.medium == SV_MEDIUM_TMPFS && d->node.policy == SV_SWAP_AVOID)
+		sv_log_warn("this kernel offers neither tmpfs with noswap nor ramfs: Secrets may "
+			    "reach swap");
+	return 0;
+}
+
+/* The socket's group must be able to reach a socket in the root directory, and nothing else there. */
+static int find_group(struct daemon *d, gid_t *ret, struct sv_err *err)
+{
+	const struct group *g;
+
+	*ret = (gid_t)-1;
+	if (!d->config.socket_group)
+		return 0;
+	g = getgrnam(d->config.socket_group);
+	if (!g)
+		return sv_err_set(err, -ENOENT, "socket-group: no group '%s'",
+				  d->config.socket_group);
+	*ret = g->gr_gid;
+	if (fchown(d->node.root_fd, (uid_t)-1, *ret) < 0 || fchmod(d->node.root_fd, 0710) < 0)
+		return sv_err_set(err, -errno, "cannot open the root directory to group '%s'",
+				  d->config.socket_group);
+	return 0;
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+static void close_all(void *arg)
+{
+	struct daemon *d = arg;
+	size_t i;
+
+	for (i = 0; d->sources[i]; i++)
+		d->sources[i]->stop(d->sources[i]);
+	if (d->server)
+		sv_server_stop(d->server);
+	uv_close((uv_handle_t *)&d->hup, NULL);
+	uv_close((uv_handle_t *)&d->term, NULL);
+	uv_close((uv_handle_t *)&d->intr, NULL);
+	sv_manager_close(&d->manager);
+}
+
+/* Actions under way are finished, mounts stay. */
+static void stop(struct daemon *d)
+{
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	(void)sd_notify(0, "STOPPING=1");
+	d->manager.on_settled = close_all;
+	sv_manager_stop(&d->manager);
+}
+
+/* ---- readiness ----------------------------------------------------------------------------- */
+
+static void report_once(struct daemon *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->manager.actuals.records.n; i++) {
+		const struct sv_actual *a = d->manager.actuals.records.entries[i].value;
+		char line[SV_ERR_MAX];
+
+		if (a->state == SV_STATE_PUBLISHED || a->state == SV_STATE_UNUSED)
+			continue;
+		d->status = 1;
+		sv_text_escape(line, sizeof(line), a->message ? a->message : "");
+		(void)printf("%s/%s/%s: %s: %s: %s\n", a->ns, a->pod, a->volume,
+			     sv_state_name(a->state), a->reason, line);
+	}
+	(void)fflush(stdout);
+}
+
+static void print_problem(void *arg, const struct sv_problem *p)
+{
+	char file[SV_ERR_MAX], text[SV_ERR_MAX];
+
+	if (!p->warning)
+		*(int *)arg = 1;
+	sv_text_escape(file, sizeof(file), p->file);
+	sv_text_escape(text, sizeof(text), p->message);
+	if (p->line)
+		(void)printf("%s:%u: %s\n", file, p->line, text);
+	else
+		(void)printf("%s: %s\n", file, text);
+}
+
+static void notify_ready(struct daemon *d)
+{
+	size_t counts[SV_N_STATES], bad;
+
+	sv_manager_count(&d->manager, counts);
+	bad = counts[SV_STATE_STALE] + counts[SV_STATE_REFUSED] + counts[SV_STATE_FAILED];
+	(void)sd_notifyf(0, "READY=1\nSTATUS=%zu volumes published, %zu not",
+			 counts[SV_STATE_PUBLISHED], bad);
+}
+
+static void on_settled(void *arg)
+{
+	struct daemon *d = arg;
+	int complaints = 0;
+	size_t i;
+
+	if (!d->config.once) {
+		notify_ready(d);
+		sv_log_notice("ready: %zu volumes", d->manager.actuals.records.n);
+		return;
+	}
+	report_once(d);
+	for (i = 0; d->sources[i]; i++)
+		d->sources[i]->each_problem(d->sources[i], print_problem, &complaints);
+	if (complaints)
+		d->status = 1;
+	stop(d);
+}
+
+/* ---- signals ------------------------------------------------------------------------------- */
+
+static bool differs(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") != 0;
+}
+
+static bool dirs_differ(const struct sv_strings *a, const struct sv_strings *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->n && i < b->n; i++)
+		if (differs(a->items[i], b->items[i]))
+			return true;
+	return a->n != b->n;
+}
+
+static void apply(struct daemon *d, const struct sv_config *new)
+{
+	const struct sv_reconcile_opts opts = opts_of(new);
+	struct sv_config *old = &d->config;
+
+	if (differs(old->root_dir, new->root_dir) || differs(old->socket, new->socket) ||
+	    differs(old->socket_group, new->socket_group) ||
+	    differs(old->node_name, new->node_name) || old->swap_policy != new->swap_policy ||
+	    dirs_differ(&old->manifest_dirs, &new->manifest_dirs))
+		sv_log_warn("reload: root-dir, manifest-dir, socket, socket-group, node-name and "
+			    "swap-policy change with a restart only");
+	old->volume_size_limit = new->volume_size_limit;
+	old->manifest_size_limit = new->manifest_size_limit;
+	old->grace_ms = new->grace_ms;
+	old->log_level = new->log_level;
+	old->log_format = new->log_format;
+	old->strict_env_names = new->strict_env_names;
+	sv_log_init(old->log_level, old->log_format);
+	sv_manager_set_opts(&d->manager, &opts);
+	sv_source_dir_configure(d->sources[0], old);
+}
+
+static void on_hup(uv_signal_t *handle, int signum)
+{
+	struct daemon *d = handle->data;
+	struct sv_config new = { 0 };
+	struct sv_err err = { "" };
+	size_t i;
+
+	(void)signum;
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+			 (long long)sv_monotonic_ms() * 1000);
+	if (sv_config_read(d->argc, d->argv, &new, &err) == 0) {
+		apply(d, &new);
+		sv_config_done(&new);
+		sv_log_notice("configuration and sources are read again");
+	} else {
+		sv_log_err("reload: %s; the old configuration stays", err.msg);
+	}
+	for (i = 0; d->sources[i]; i++)
+		d->sources[i]->reload(d->sources[i]);
+	(void)sd_notify(0, "READY=1");
+}
+
+static void on_stop_signal(uv_signal_t *handle, int signum)
+{
+	sv_log_notice("%s: stopping, mounts stay", signum == SIGTERM ? "SIGTERM" : "SIGINT");
+	stop(handle->data);
+}
+
+static void watch_signals(struct daemon *d)
+{
+	d->hup.data = d->term.data = d->intr.data = d;
+	uv_signal_init(&d->loop, &d->hup);
+	uv_signal_init(&d->loop, &d->term);
+	uv_signal_init(&d->loop, &d->intr);
+	uv_signal_start(&d->hup, on_hup, SIGHUP);
+	uv_signal_start(&d->term, on_stop_signal, SIGTERM);
+	uv_signal_start(&d->intr, on_stop_signal, SIGINT);
+}
+
+/* ---- the beginning ------------------------------------------------------------------------- */
+
+static int start_server(struct daemon *d, struct sv_err *err)
+{
+	const struct sv_server_context context = {
+		.manager = &d->manager,
+		.sources = d->sources,
+		.config = &d->config,
+		.started_ms = sv_unix_ms(),
+	};
+	int fd = sd_listen_fds(1) > 0 ? SD_LISTEN_FDS_START : -1;
+	gid_t gid;
+	int r = find_group(d, &gid, err);
+
+	return r < 0 ? r : sv_server_new(&d->loop, &context, fd, gid, &d->server, err);
+}
+
+/* With --once, a source that cannot be read now is a failure: nobody waits for it. */
+static void check_sources(struct daemon *d)
+{
+	int complaints = 0;
+	size_t i;
+
+	for (i = 0; d->sources[i]; i++)
+		d->sources[i]->each_problem(d->sources[i], print_problem, &complaints);
+	if (!complaints)
+		return;
+	d->status = 1;
+	stop(d);
+}
+
+static int start(struct daemon *d, struct sv_err *err)
+{
+	const struct sv_reconcile_opts opts = opts_of(&d->config);
+	int r = open_node(d, err);
+
+	if (r < 0)
+		return r;
+	r = uv_loop_init(&d->loop);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot start the event loop");
+	r = sv_manager_init(&d->manager, &d->loop, &d->node, &opts);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot start");
+	d->manager.on_settled = on_settled;
+	d->manager.arg = d;
+	d->manager.drain = d->config.once;
+	watch_signals(d);
+	r = sv_manager_adopt(&d->manager, err);
+	if (r == 0 && !d->config.once)
+		r = start_server(d, err);
+	if (r == 0)
+		r = sv_source_dir_new(&d->loop, &d->manager, &d->config, &d->sources[0], err);
+	if (r == 0 && d->config.once)
+		check_sources(d);
+	return r;
+}
+
+static int run(struct daemon *d, struct sv_err *err)
+{
+	size_t i;
+	int r = start(d, err);
+
+	if (r < 0)
+		return r; /* the process ends: what was opened goes with it */
+	sv_log_notice("secretvold %s on node %s, volumes in %s", SV_VERSION, d->config.node_name,
+		      d->node.root);
+	(void)uv_run(&d->loop, UV_RUN_DEFAULT);
+	sv_server_free(d->server);
+	for (i = 0; d->sources[i]; i++)
+		d->sources[i]->free(d->sources[i]);
+	sv_manager_done(&d->manager);
+	(void)uv_loop_close(&d->loop);
+	sv_node_close(&d->node);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = { .argc = argc, .argv = argv, .node = { .root_fd = -1 } };
+	struct sv_err err = { "" };
+	int r;
+
+	harden();
+	r = sv_config_read(argc, argv, &d.config, &err);
+	if (r == SV_CONFIG_E_DONE)
+		return 0;
+	if (r) {
+		(void)fprintf(stderr, "secretvold: %s\n", err.msg);
+		return r == SV_CONFIG_E_USAGE ? 2 : 1;
+	}
+	sv_log_init(d.config.log_level, d.config.log_format);
+	r = run(&d, &err);
+	if (r < 0) {
+		sv_log_err("%s", err.msg);
+		d.status = 1;
+	}
+	sv_config_done(&d.config);
+	return d.status;
+}

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "manager.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../lib/base/text.h"
+#include "log.h"
+
+/* Enough to keep the threads fed, few enough that plans and their Secrets are held briefly. */
+#define IN_FLIGHT_MAX 32
+
+static int64_t clock_ms(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t sv_monotonic_ms(void)
+{
+	return clock_ms(CLOCK_MONOTONIC);
+}
+
+int64_t sv_unix_ms(void)
+{
+	return clock_ms(CLOCK_REALTIME);
+}
+
+struct sv_status_env sv_manager_env(const struct sv_manager *m)
+{
+	return (struct sv_status_env){ m->node->root, sv_monotonic_ms(), sv_unix_ms() };
+}
+
+/* ---- telling others ------------------------------------------------------------------------ */
+
+/* The Pod that owns a record, if it is still wanted. */
+static struct sv_desired_pod *pod_of(const struct sv_manager *m, const struct sv_actual *a)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", a->ns, a->pod);
+	struct sv_desired_pod *p;
+
+	if (!key || a->origin < 0)
+		return NULL;
+	p = sv_strmap_get(&m->desired.pods[a->origin], key);
+	return p && strcmp(p->pod->uid, a->uid) == 0 ? p : NULL;
+}
+
+static void feed_pod(struct sv_manager *m, const struct sv_desired_pod *p, const char *type)
+{
+	if (sv_feed_has_readers(&m->feed, SV_TOPIC_PODS))
+		sv_feed_add(&m->feed, SV_TOPIC_PODS, type,
+			    sv_status_pod(&m->desired, &m->actuals, p));
+}
+
+/* @last: the record is about to be dropped. */
+static void feed_volume(struct sv_manager *m, const struct sv_actual *a, const char *type, bool last)
+{
+	const struct sv_desired_pod *p;
+
+	if (sv_feed_has_readers(&m->feed, SV_TOPIC_VOLUMES)) {
+		const struct sv_status_env env = sv_manager_env(m);
+
+		sv_feed_add(&m->feed, SV_TOPIC_VOLUMES, type,
+			    sv_status_volume(&m->desired, a, &env));
+	}
+	if (!sv_feed_has_readers(&m->feed, SV_TOPIC_PODS))
+		return;
+	p = pod_of(m, a);
+	if (p)
+		feed_pod(m, p, "MODIFIED");
+	else if (!last)
+		sv_feed_add(&m->feed, SV_TOPIC_PODS, "MODIFIED",
+			    sv_status_gone_pod(&m->actuals, a));
+}
+
+/* After a record was dropped: a Pod that is not wanted is gone with its last volume. */
+static void feed_gone_pod(struct sv_manager *m, const char *ns, const char *pod, const char *uid)
+{
+	sv_autofree char *prefix = sv_asprintf("pods/%s/", uid);
+	struct json_object *o;
+	size_t i;
+
+	if (!prefix || !sv_feed_has_readers(&m->feed, SV_TOPIC_PODS))
+		return;
+	i = sv_strmap_lower(&m->actuals.records, prefix);
+	if (i < m->actuals.records.n &&
+	    strncmp(m->actuals.records.entries[i].key, prefix, strlen(prefix)) == 0)
+		return;
+	o = json_object_new_object();
+	sv_json_text(o, "namespace", ns);
+	sv_json_text(o, "name", pod);
+	sv_json_text(o, "uid", uid);
+	sv_feed_add(&m->feed, SV_TOPIC_PODS, "DELETED", o);
+}
+
+static void add_event(struct sv_manager *m, const struct sv_actual *a, bool warning,
+		      const char *reason, const char *message)
+{
+	const struct sv_event *e = sv_events_add(&m->events, sv_unix_ms(), warning, reason, a->ns,
+						 a->pod, a->volume, message);
+
+	if (e && sv_feed_has_readers(&m->feed, SV_TOPIC_EVENTS))
+		sv_feed_add(&m->feed, SV_TOPIC_EVENTS, e->count > 1 ? "MODIFIED" : "ADDED",
+			    sv_event_json(e));
+}
+
+static void report_failure(struct sv_manager *m, const struct sv_actual *a)
+{
+	bool removing = a->state == SV_STATE_REMOVING;
+	const char *text = a->message ? a->message : "";
+	sv_autofree char *message =
+		sv_asprintf("%s failed for volume \"%s\" : %s",
+			    removing ? "UnmountVolume.TearDown" : "MountVolume.SetUp", a->volume,
+			    text);
+
+	if (message)
+		add_event(m, a, true, removing ? "FailedUnMount" : "FailedMount", message);
+	/* Repetitions are the event's count, not more lines. */
+	if (a->retry_ms == 0)
+		sv_log_notice("volume %s/%s/%s: %s: %s: %s", a->ns, a->pod, a->volume,
+			      sv_state_name(a->state), a->reason, text);
+	else if (a->failures <= 1)
+		sv_log_warn("volume %s/%s/%s: %s: %s: %s; will be retried", a->ns, a->pod,
+			    a->volume, sv_state_name(a->state), a->reason, text);
+	else
+		sv_log_debug("volume %s/%s/%s: %s: %s: %s; failure %u", a->ns, a->pod, a->volume,
+			     sv_state_name(a->state), a->reason, text, a->failures);
+}
+
+static void report(struct sv_manager *m, struct sv_actual *a, enum sv_outcome outcome)
+{
+	sv_autofree char *message = NULL;
+
+	switch (outcome) {
+	case SV_OUTCOME_NONE:
+		return;
+	case SV_OUTCOME_STATE:
+		sv_log_debug("volume %s/%s/%s: %s", a->ns, a->pod, a->volume,
+			     sv_state_name(a->state));
+		break;
+	case SV_OUTCOME_PUBLISHED:
+		message = sv_asprintf("MountVolume.SetUp succeeded for volume \"%s\"", a->volume);
+		if (message)
+			add_event(m, a, false, "SuccessfulMountVolume", message);
+		sv_log_notice("volume %s/%s/%s: published", a->ns, a->pod, a->volume);
+		break;
+	case SV_OUTCOME_UPDATED:
+		message = sv_asprintf("volume \"%s\" has generation %llu", a->volume,
+				      (unsigned long long)a->generation);
+		if (message)
+			add_event(m, a, false, "SecretUpdated", message);
+		sv_log_notice("volume %s/%s/%s: updated, generation %llu", a->ns, a->pod, a->volume,
+			      (unsigned long long)a->generation);
+		break;
+	case SV_OUTCOME_ADOPTED:
+		sv_log_debug("volume %s/%s/%s: adopted", a->ns, a->pod, a->volume);
+		break;
+	case SV_OUTCOME_FAILED:
+		report_failure(m, a);
+		break;
+	case SV_OUTCOME_REMOVED:
+		return; /* drop() tells */
+	}
+	feed_volume(m, a, "MODIFIED", false);
+}
+
+/* The record has served its time. */
+static void drop(struct sv_manager *m, struct sv_actual *a, bool was_there)
+{
+	sv_autofree char *ns = strdup(a->ns), *pod = strdup(a->pod), *uid = strdup(a->uid);
+
+	if (was_there) {
+		add_event(m, a, false, "VolumeRemoved", "volume is no longer wanted and was removed");
+		sv_log_notice("volume %s/%s/%s: removed", a->ns, a->pod, a->volume);
+	}
+	feed_volume(m, a, "DELETED", true);
+	bool wanted = pod_of(m, a) != NULL;
+
+	sv_actuals_drop(&m->actuals, a);
+	if (!wanted && ns && pod && uid)
+		feed_gone_pod(m, ns, pod, uid);
+}
+
+/* ---- work ---------------------------------------------------------------------------------- */
+
+static void run(struct sv_manager *m);
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct sv_manager *m = timer->data;
+
+	m->dirty = true; /* looked at by on_prepare() before the loop waits */
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+	run(prepare->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+	run(check->data);
+}
+
+/* Something happened to a wanted volume, or to one that is no longer wanted. */
+static void on_changed(void *arg, const char *id)
+{
+	struct sv_manager *m = arg;
+	bool known = sv_actuals_get(&m->actuals, id) != NULL;
+	const struct sv_wanted *w = sv_desired_wanted(&m->desired, id);
+	struct sv_actual *a;
+
+	m->dirty = true;
+	if (!known && !w)
+		return;
+	a = sv_actuals_make(&m->actuals, id);
+	if (!a) {
+		sv_log_err("volume %s: out of memory", id);
+		return;
+	}
+	a->input = true;
+	sv_actuals_enqueue(&m->actuals, a, !w);
+	if (!known && w) {
+		free(a->ns);
+		free(a->pod);
+		a->ns = strdup(w->pod->ns);
+		a->pod = strdup(w->pod->name);
+		a->origin = (int)w->origin;
+		feed_volume(m, a, "ADDED", false);
+	}
+}
+
+static void on_done(void *arg, struct sv_action *action)
+{
+	struct sv_manager *m = arg;
+	struct sv_actual *a = sv_actuals_get(&m->actuals, action->id);
+	enum sv_outcome outcome;
+
+	outcome = sv_reconcile_finish(&m->desired, &m->actuals, a, action, &m->opts,
+				      sv_monotonic_ms(), sv_unix_ms());
+	if (action->kind == SV_ACTION_CLEAN && action->result < 0)
+		sv_log_warn("volume %s/%s/%s: %s; will be retried", a->ns, a->pod, a->volume,
+			    action->err.msg);
+	sv_action_free(action);
+	if (outcome == SV_OUTCOME_REMOVED && !a->queued)
+		drop(m, a, true);
+	else
+		report(m, a, outcome);
+	m->dirty = true;
+}
+
+static void look_at(struct sv_manager *m, struct sv_actual *a)
+{
+	struct sv_action *action = NULL;
+	enum sv_outcome outcome = sv_reconcile_start(&m->desired, &m->actuals, a, &m->opts,
+						     sv_monotonic_ms(), &action);
+
+	if (outcome == SV_OUTCOME_REMOVED) {
+		drop(m, a, false);
+		return;
+	}
+	if (action && sv_worker_start(&m->worker, action) < 0) {
+		action->result = -ENOMEM;
+		sv_err_set(&action->err, -ENOMEM, "cannot start work");
+		on_done(m, action);
+		return;
+	}
+	report(m, a, outcome);
+}
+
+static bool has_old_generations(const struct sv_manager *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->actuals.n_timed; i++)
+		if (m->actuals.timed[i]->n_old > 0)
+			return true;
+	return false;
+}
+
+static void settle(struct sv_manager *m)
+{
+	if (m->settled || m->worker.in_flight > 0)
+		return;
+	if (!m->stopping && m->drain && has_old_generations(m))
+		return;
+	if (!m->stopping && !sv_desired_all_synced(&m->desired))
+		return;
+	m->settled = true;
+	if (m->on_settled)
+		m->on_settled(m->arg);
+}
+
+static void run(struct sv_manager *m)
+{
+	struct sv_actual *a;
+	int64_t wait;
+
+	if (!m->dirty)
+		return;
+	m->dirty = false;
+	if (m->stopping) {
+		settle(m);
+		return;
+	}
+	wait = sv_actuals_wake(&m->actuals, sv_monotonic_ms());
+	while (m->worker.in_flight < IN_FLIGHT_MAX && (a = sv_actuals_dequeue(&m->actuals)))
+		look_at(m, a);
+	if (wait >= 0)
+		uv_timer_start(&m->timer, on_timer, (uint64_t)wait + 1, 0);
+	else
+		uv_timer_stop(&m->timer);
+	if (!m->dirty)
+		settle(m);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
+		    const struct sv_reconcile_opts *opts)
+{
+	*m = (struct sv_manager){ .loop = loop, .node = node, .opts = *opts };
+	sv_desired_init(&m->desired, on_changed, m);
+	sv_actuals_init(&m->actuals);
+	m->worker = (struct sv_worker){ .loop = loop, .node = node, .done = on_done, .arg = m };
+	m->timer.data = m->prepare.data = m->check.data = m;
+	uv_timer_init(loop, &m->timer);
+	uv_prepare_init(loop, &m->prepare);
+	uv_check_init(loop, &m->check);
+	uv_prepare_start(&m->prepare, on_prepare);
+	uv_check_start(&m->check, on_check);
+	return 0;
+}
+
+static int adopt(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+{
+	struct sv_manager *m = arg;
+
+	return sv_reconcile_adopt(&m->actuals, id, medium, ns, pod) ? 0 : -ENOMEM;
+}
+
+int sv_manager_adopt(struct sv_manager *m, struct sv_err *err)
+{
+	m->dirty = true;
+	return sv_node_adopt(m->node, adopt, m, err);
+}
+
+static void warn_no_memory(int r, const char *what, const char *ns, const char *name)
+{
+	if (r < 0)
+		sv_log_err("%s %s/%s: out of memory", what, ns, name);
+}
+
+void sv_manager_put_pod(struct sv_manager *m, enum sv_origin origin, struct sv_pod *pod)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", pod->ns, pod->name);
+	struct sv_desired_pod *p = key ? sv_strmap_get(&m->desired.pods[origin], key) : NULL;
+	bool known = p != NULL;
+	int r = sv_desired_put_pod(&m->desired, origin, pod, sv_unix_ms());
+
+	warn_no_memory(r, "pod", pod->ns, pod->name);
+	p = key ? sv_strmap_get(&m->desired.pods[origin], key) : NULL;
+	if (p)
+		feed_pod(m, p, known ? "MODIFIED" : "ADDED");
+	m->dirty = true;
+}
+
+void sv_manager_remove_pod(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			   const char *name)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
+	struct sv_desired_pod *p = key ? sv_strmap_get(&m->desired.pods[origin], key) : NULL;
+	sv_autofree char *uid = p ? strdup(p->pod->uid) : NULL;
+
+	sv_desired_remove_pod(&m->desired, origin, ns, name);
+	if (uid)
+		feed_gone_pod(m, ns, name, uid);
+	m->dirty = true;
+}
+
+void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *secret)
+{
+	warn_no_memory(sv_desired_put_secret(&m->desired, origin, secret, sv_unix_ms()), "secret",
+		       secret->ns, secret->name);
+}
+
+void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name)
+{
+	sv_desired_remove_secret(&m->desired, origin, ns, name);
+}
+
+void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name, const char *text)
+{
+	warn_no_memory(sv_desired_refuse_secret(&m->desired, origin, ns, name, text), "secret", ns,
+		       name);
+}
+
+static void look_at_all(struct sv_manager *m, bool unwanted_only)
+{
+	size_t i;
+
+	for (i = 0; i < m->actuals.records.n; i++) {
+		struct sv_actual *a = m->actuals.records.entries[i].value;
+		bool wanted = sv_desired_wanted(&m->desired, a->id) != NULL;
+
+		if (wanted && unwanted_only)
+			continue;
+		a->input = true;
+		sv_actuals_enqueue(&m->actuals, a, !wanted);
+	}
+	m->dirty = true;
+}
+
+void sv_manager_set_synced(struct sv_manager *m, enum sv_origin origin)
+{
+	if (m->desired.synced[origin])
+		return;
+	sv_desired_set_synced(&m->desired, origin);
+	look_at_all(m, true); /* what nobody wants may go now */
+}
+
+void sv_manager_set_opts(struct sv_manager *m, const struct sv_reconcile_opts *opts)
+{
+	m->opts = *opts;
+	look_at_all(m, false);
+}
+
+void sv_manager_count(const struct sv_manager *m, size_t counts[SV_N_STATES])
+{
+	size_t i;
+
+	memset(counts, 0, SV_N_STATES * sizeof(*counts));
+	for (i = 0; i < m->actuals.records.n; i++)
+		counts[((struct sv_actual *)m->actuals.records.entries[i].value)->state]++;
+}
+
+void sv_manager_each_pod(const struct sv_manager *m,
+			 void (*fn)(void *arg, struct json_object *pod), void *arg)
+{
+	const char *last = "";
+	size_t i;
+	int o;
+
+	for (o = 0; o < SV_N_ORIGINS; o++)
+		for (i = 0; i < m->desired.pods[o].n; i++)
+			fn(arg, sv_status_pod(&m->desired, &m->actuals,
+					      m->desired.pods[o].entries[i].value));
+	for (i = 0; i < m->actuals.records.n; i++) {
+		const struct sv_actual *a = m->actuals.records.entries[i].value;
+
+		if (strcmp(last, a->uid) == 0)
+			continue; /* records of one Pod stand together */
+		last = a->uid;
+		if (!pod_of(m, a))
+			fn(arg, sv_status_gone_pod(&m->actuals, a));
+	}
+}
+
+void sv_manager_stop(struct sv_manager *m)
+{
+	m->stopping = m->dirty = true;
+	m->settled = false;
+	uv_timer_stop(&m->timer);
+}
+
+void sv_manager_close(struct sv_manager *m)
+{
+	uv_close((uv_handle_t *)&m->timer, NULL);
+	uv_close((uv_handle_t *)&m->prepare, NULL);
+	uv_close((uv_handle_t *)&m->check, NULL);
+}
+
+void sv_manager_done(struct sv_manager *m)
+{
+	sv_desired_done(&m->desired);
+	sv_actuals_done(&m->actuals);
+	sv_events_done(&m->events);
+	sv_feed_done(&m->feed);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * manager - owns desired and actual, merges bursts of events, starts actions
+ *
+ * The sink of all sources. Everything here runs on the loop thread. Events that
+ * arrive in one turn of the loop are taken in together before any action starts.
+ */
+#ifndef SV_DAEMON_MANAGER_H
+#define SV_DAEMON_MANAGER_H
+
+#include <uv.h>
+
+#include "../lib/core/reconcile.h"
+#include "../lib/core/status.h"
+#include "events.h"
+#include "feed.h"
+#include "worker.h"
+
+struct sv_manager {
+	uv_loop_t *loop;
+	struct sv_node *node;
+	struct sv_desired desired;
+	struct sv_actuals actuals;
+	struct sv_events events;
+	struct sv_feed feed;
+	struct sv_reconcile_opts opts;
+	struct sv_worker worker;
+	uv_prepare_t prepare;
+	uv_check_t check;
+	uv_timer_t timer;
+	bool dirty;    /* there is something to look at */
+	bool settled;  /* the sources have been read once, and what followed from that is done */
+	bool drain;    /* settled means also that no old generation is left */
+	bool stopping;
+	void (*on_settled)(void *arg); /* once, and again after everything was stopped; may be NULL */
+	void *arg;
+};
+
+/* @m must stay where it is until sv_manager_close()'s handles are closed. Return: 0 or a negated errno. */
+int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
+		    const struct sv_reconcile_opts *opts);
+
+/* Take in what a former life left. Before the sources start. */
+int sv_manager_adopt(struct sv_manager *m, struct sv_err *err);
+
+/* For sources. Objects are borrowed. */
+void sv_manager_put_pod(struct sv_manager *m, enum sv_origin origin, struct sv_pod *pod);
+void sv_manager_remove_pod(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			   const char *name);
+void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *secret);
+void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name);
+void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name, const char *text);
+void sv_manager_set_synced(struct sv_manager *m, enum sv_origin origin);
+
+/* New limits after a reload: every volume is looked at again. */
+void sv_manager_set_opts(struct sv_manager *m, const struct sv_reconcile_opts *opts);
+
+/* Start no more actions; on_settled is called when those under way are done. */
+void sv_manager_stop(struct sv_manager *m);
+void sv_manager_close(struct sv_manager *m); /* closes the handles */
+void sv_manager_done(struct sv_manager *m);  /* after the loop has run out */
+
+/* The moment, for status.h. */
+struct sv_status_env sv_manager_env(const struct sv_manager *m);
+/* How many volumes are in each state. */
+void sv_manager_count(const struct sv_manager *m, size_t counts[SV_N_STATES]);
+
+/* All Pods, also those that are being taken down, in a stable order. */
+void sv_manager_each_pod(const struct sv_manager *m,
+			 void (*fn)(void *arg, struct json_object *pod), void *arg);
+
+int64_t sv_monotonic_ms(void);
+int64_t sv_unix_ms(void);
+
+#endif

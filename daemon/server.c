@@ -1,0 +1,865 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "server.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../lib/base/text.h"
+#include "log.h"
+
+struct sv_server {
+	struct sv_server_context context;
+	struct MHD_Daemon *http;
+	int fd; /* listening */
+	bool own_path; /* the socket's file is ours to remove */
+	gid_t gid;
+	uv_poll_t listen, epoll;
+	uv_timer_t timer; /* for libmicrohttpd's and our own deadlines */
+	struct peer *peers;
+	unsigned n_peers;
+	bool running; /* inside MHD_run(): no second one */
+	bool again;   /* something was resumed meanwhile */
+};
+
+/* One connection. */
+struct peer {
+	struct sv_server *server;
+	struct peer *next, **link;
+	int fd;
+	uid_t uid;
+	bool allowed;
+	int64_t since_ms; /* monotonic: when it connected or its last request was answered */
+	struct watcher *watcher;
+};
+
+/* A request that follows changes. */
+struct watcher {
+	struct peer *peer;
+	struct MHD_Connection *connection;
+	enum sv_topic topic;
+	char *ns, *pod; /* of which volumes; NULL: all */
+	char *first;    /* what was there at the beginning; then SYNCED */
+	size_t first_len, first_pos;
+	uint64_t pos;   /* in the feed */
+	const char *line; /* being sent; a copy */
+	char *copy;
+	size_t line_len, line_pos;
+	bool suspended;
+};
+
+/* ---- peers --------------------------------------------------------------------------------- */
+
+static bool is_member(int fd, gid_t gid, gid_t primary)
+{
+	gid_t groups[256];
+	socklen_t len = sizeof(groups);
+	size_t i;
+
+	if (gid == (gid_t)-1)
+		return false;
+	if (primary == gid)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (i = 0; i < len / sizeof(gid_t); i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}
+
+static void count_peers(const struct sv_server *s, uid_t uid, unsigned *others, unsigned *same)
+{
+	const struct peer *p;
+
+	*others = *same = 0;
+	for (p = s->peers; p; p = p->next) {
+		*others += p->uid != 0;
+		*same += p->uid == uid;
+	}
+}
+
+static bool has_room(const struct sv_server *s, uid_t uid)
+{
+	unsigned others, same;
+
+	count_peers(s, uid, &others, &same);
+	if (uid == 0)
+		return s->n_peers < SV_PEERS_MAX;
+	return others < SV_PEERS_MAX - SV_PEERS_ROOT && same < SV_PEERS_PER_USER &&
+	       s->n_peers < SV_PEERS_MAX;
+}
+
+/* Root may take the place of whoever has been idle for longest, root's own included. */
+static void make_room(struct sv_server *s)
+{
+	struct peer *p, *oldest = NULL;
+
+	for (p = s->peers; p; p = p->next)
+		if (!p->watcher && (!oldest || p->since_ms < oldest->since_ms))
+			oldest = p;
+	if (oldest) {
+		(void)shutdown(oldest->fd, SHUT_RDWR);
+		oldest->since_ms = INT64_MAX; /* on its way out */
+	}
+}
+
+static void run_http(struct sv_server *s);
+
+static void refuse_peer(int fd)
+{
+	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\n"
+				   "Content-Type: application/json\r\nContent-Length: 33\r\n"
+				   "Connection: close\r\n\r\n{\"error\":\"too many connections\"}\n";
+
+	(void)send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+static void accept_one(struct sv_server *s, int fd)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
+		close(fd);
+		return;
+	}
+	if (!has_room(s, cred.uid)) {
+		if (cred.uid == 0)
+			make_room(s);
+		refuse_peer(fd);
+		return;
+	}
+	(void)MHD_add_connection(s->http, fd, (struct sockaddr *)&addr, sizeof(addr));
+}
+
+static void on_connect(uv_poll_t *poll, int status, int events)
+{
+	struct sv_server *s = poll->data;
+	int i;
+
+	(void)status;
+	(void)events;
+	for (i = 0; i < SV_PEERS_MAX; i++) {
+		int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0)
+			break;
+		accept_one(s, fd);
+	}
+	run_http(s);
+}
+
+/* libmicrohttpd tells of a connection that begins or ends. */
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct sv_server *s = cls;
+	struct peer *p = *context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		const union MHD_ConnectionInfo *info =
+			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		struct ucred cred = { 0 };
+		socklen_t len = sizeof(cred);
+
+		p = calloc(1, sizeof(*p));
+		*context = p;
+		if (!p || !info)
+			return;
+		p->server = s;
+		p->fd = info->connect_fd;
+		p->uid = (uid_t)-1;
+		p->since_ms = sv_monotonic_ms();
+		if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
+			p->uid = cred.uid;
+			p->allowed = cred.uid == 0 || is_member(p->fd, s->gid, cred.gid);
+		}
+		p->next = s->peers;
+		p->link = &s->peers;
+		if (p->next)
+			p->next->link = &p->next;
+		s->peers = p;
+		s->n_peers++;
+	} else if (p) {
+		if (p->link) {
+			*p->link = p->next;
+			if (p->next)
+				p->next->link = p->link;
+			s->n_peers--;
+		}
+		free(p);
+		*context = NULL;
+	}
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static void on_timer(uv_timer_t *timer);
+
+static void run_http(struct sv_server *s)
+{
+	MHD_UNSIGNED_LONG_LONG wait = 0;
+	int turns = 0;
+	bool more;
+
+	if (s->running) {
+		s->again = true;
+		return;
+	}
+	s->running = true;
+	do { /* epoll is edge-triggered in there: run until it says that it waits */
+		s->again = false;
+		(void)MHD_run(s->http);
+		more = MHD_get_timeout(s->http, &wait) == MHD_YES;
+	} while ((s->again || (more && wait == 0)) && ++turns < 64);
+	s->running = false;
+	if (!more || wait > 1000)
+		wait = 1000;
+	if (s->n_peers > 0)
+		uv_timer_start(&s->timer, on_timer, wait ? wait : 1, 0);
+	else
+		uv_timer_stop(&s->timer);
+}
+
+/* Requests that take too long, byte by byte, are ended; watchers may stay. */
+static void end_slow(struct sv_server *s)
+{
+	int64_t now = sv_monotonic_ms();
+	struct peer *p;
+
+	for (p = s->peers; p; p = p->next)
+		if (!p->watcher && p->since_ms != INT64_MAX && now - p->since_ms > SV_REQUEST_MS) {
+			(void)shutdown(p->fd, SHUT_RDWR);
+			p->since_ms = INT64_MAX;
+		}
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	end_slow(timer->data);
+	run_http(timer->data);
+}
+
+static void on_epoll(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	run_http(poll->data);
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, const char *type,
+				 char *text)
+{
+	struct MHD_Response *r;
+	enum MHD_Result ok;
+
+	if (!text)
+		return MHD_NO;
+	r = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	if (!r) {
+		free(text);
+		return MHD_NO;
+	}
+	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	ok = MHD_queue_response(c, status, r);
+	MHD_destroy_response(r);
+	return ok;
+}
+
+static enum MHD_Result send_json(struct MHD_Connection *c, unsigned status, struct json_object *o)
+{
+	char *text = o ? sv_asprintf("%s\n", json_object_to_json_string_ext(
+						     o, JSON_C_TO_STRING_PLAIN |
+								JSON_C_TO_STRING_NOSLASHESCAPE)) :
+			 NULL;
+
+	json_object_put(o);
+	return send_text(c, status, "application/json", text);
+}
+
+static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, const char *text)
+{
+	struct json_object *o = json_object_new_object();
+
+	sv_json_text(o, "error", text);
+	return send_json(c, status, o);
+}
+
+static const char *argument(struct MHD_Connection *c, const char *name)
+{
+	const char *value = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+
+	return value && *value ? value : NULL;
+}
+
+static bool is_ready(const struct sv_server *s)
+{
+	return s->context.manager->settled && !s->context.manager->stopping;
+}
+
+static enum MHD_Result answer_health(struct sv_server *s, struct MHD_Connection *c, bool readiness)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+	bool ready = !readiness || is_ready(s);
+	bool verbose =
+		MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "verbose") != NULL ||
+		!ready;
+
+	if (verbose) {
+		sv_buf_puts(&b, "[+]loop ok\n");
+		if (readiness) {
+			bool synced = sv_desired_all_synced(&s->context.manager->desired);
+
+			sv_buf_printf(&b, "[%c]sources %s\n", synced ? '+' : '-',
+				      synced ? "ok" : "not all read once");
+			sv_buf_printf(&b, "[%c]volumes %s\n", ready ? '+' : '-',
+				      ready ? "ok" : "first reconciliation not done");
+		}
+	}
+	sv_buf_puts(&b, ready ? "ok\n" : "not ready\n");
+	return send_text(c, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, "text/plain",
+			 sv_buf_take(&b));
+}
+
+static void add_problem(void *arg, const struct sv_problem *p)
+{
+	json_object_array_add(arg, sv_status_problem(p));
+}
+
+static struct json_object *swap_status(const struct sv_manager *m)
+{
+	struct json_object *o = json_object_new_object();
+	enum sv_medium medium = m->node->medium;
+
+	sv_json_text(o, "policy", sv_swap_policy_name(m->node->policy));
+	sv_json_text(o, "medium",
+		     medium == SV_MEDIUM_UNKNOWN ? "" :
+		     medium == SV_MEDIUM_RAMFS	 ? "ramfs" :
+						   "tmpfs");
+	sv_json_bool(o, "safe",
+		     medium == SV_MEDIUM_TMPFS_NOSWAP || medium == SV_MEDIUM_RAMFS);
+	sv_json_text(o, "how", medium == SV_MEDIUM_UNKNOWN ? "none" : sv_medium_name(medium));
+	return o;
+}
+
+static size_t count_secrets(const struct sv_desired *d)
+{
+	size_t i, n = 0;
+	int o;
+
+	for (o = 0; o < SV_N_ORIGINS; o++)
+		for (i = 0; i < d->secrets[o].n; i++)
+			n += ((struct sv_desired_secret *)d->secrets[o].entries[i].value)->secret !=
+			     NULL;
+	return n;
+}
+
+static struct json_object *counts_status(const struct sv_manager *m)
+{
+	struct json_object *o = json_object_new_object(), *states = json_object_new_object();
+	size_t counts[SV_N_STATES];
+	int i;
+
+	sv_manager_count(m, counts);
+	sv_json_int(o, "pods",
+		    (int64_t)(m->desired.pods[SV_ORIGIN_MANIFEST].n +
+			      m->desired.pods[SV_ORIGIN_API].n));
+	sv_json_int(o, "secrets", (int64_t)count_secrets(&m->desired));
+	sv_json_int(o, "volumes", (int64_t)m->actuals.records.n);
+	for (i = 0; i < SV_N_STATES; i++)
+		sv_json_int(states, sv_state_name((enum sv_state)i), (int64_t)counts[i]);
+	json_object_object_add(o, "states", states);
+	return o;
+}
+
+static enum MHD_Result answer_status(struct sv_server *s, struct MHD_Connection *c)
+{
+	const struct sv_server_context *x = &s->context;
+	struct json_object *o = json_object_new_object(), *sources = json_object_new_array(),
+			   *problems = json_object_new_array();
+	size_t i;
+
+	sv_json_text(o, "apiVersion", SV_STATUS_VERSION);
+	sv_json_text(o, "kind", "Status");
+	sv_json_text(o, "version", SV_VERSION);
+	sv_json_int(o, "pid", getpid());
+	sv_json_time(o, "startedAt", x->started_ms);
+	sv_json_text(o, "rootDir", x->manager->node->root);
+	sv_json_text(o, "nodeName", x->config->node_name);
+	sv_json_bool(o, "ready", is_ready(s));
+	json_object_object_add(o, "swap", swap_status(x->manager));
+	for (i = 0; x->sources[i]; i++) {
+		x->sources[i]->report(x->sources[i], sources);
+		x->sources[i]->each_problem(x->sources[i], add_problem, problems);
+	}
+	json_object_object_add(o, "sources", sources);
+	json_object_object_add(o, "counts", counts_status(x->manager));
+	json_object_object_add(o, "problems", problems);
+	return send_json(c, MHD_HTTP_OK, o);
+}
+
+static bool matches(const char *ns, const char *pod, const char *want_ns, const char *want_pod)
+{
+	return (!want_ns || strcmp(ns, want_ns) == 0) && (!want_pod || strcmp(pod, want_pod) == 0);
+}
+
+/* Calls fn with the JSON of every object of a topic. */
+static void each_object(struct sv_server *s, enum sv_topic topic, const char *ns, const char *pod,
+			void (*fn)(void *arg, struct json_object *o), void *arg)
+{
+	const struct sv_manager *m = s->context.manager;
+	const struct sv_status_env env = sv_manager_env(m);
+	size_t i;
+
+	switch (topic) {
+	case SV_TOPIC_VOLUMES:
+		for (i = 0; i < m->actuals.records.n; i++) {
+			const struct sv_actual *a = m->actuals.records.entries[i].value;
+
+			if (matches(a->ns, a->pod, ns, pod))
+				fn(arg, sv_status_volume(&m->desired, a, &env));
+		}
+		break;
+	case SV_TOPIC_PODS:
+		sv_manager_each_pod(m, fn, arg);
+		break;
+	default:
+		for (i = 0; i < m->events.n; i++)
+			fn(arg, sv_event_json(&m->events.items[i]));
+	}
+}
+
+static void add_item(void *arg, struct json_object *o)
+{
+	json_object_array_add(arg, o);
+}
+
+/* Volumes by namespace, Pod and name, as people look for them; records are kept by uid. */
+static int compare_volumes(const void *a, const void *b)
+{
+	static const char *const keys[] = { "namespace", "pod", "volume", "path" };
+	struct json_object *x = *(struct json_object *const *)a, *y = *(struct json_object *const *)b;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < SV_ARRAY_SIZE(keys) && r == 0; i++)
+		r = strcmp(json_object_get_string(json_object_object_get(x, keys[i])),
+			   json_object_get_string(json_object_object_get(y, keys[i])));
+	return r;
+}
+
+static enum MHD_Result answer_list(struct sv_server *s, struct MHD_Connection *c,
+				   enum sv_topic topic, const char *kind)
+{
+	struct json_object *items, *o = sv_status_list(kind, &items);
+
+	if (!o)
+		return MHD_NO;
+	each_object(s, topic, argument(c, "namespace"), argument(c, "pod"), add_item, items);
+	if (topic == SV_TOPIC_VOLUMES)
+		json_object_array_sort(items, compare_volumes);
+	return send_json(c, MHD_HTTP_OK, o);
+}
+
+static enum MHD_Result answer_secrets(struct sv_server *s, struct MHD_Connection *c)
+{
+	const struct sv_desired *d = &s->context.manager->desired;
+	struct json_object *items, *o = sv_status_list("SecretList", &items);
+	size_t i;
+	int origin;
+
+	if (!o)
+		return MHD_NO;
+	for (origin = 0; origin < SV_N_ORIGINS; origin++)
+		for (i = 0; i < d->secrets[origin].n; i++) {
+			const struct sv_desired_secret *rec = d->secrets[origin].entries[i].value;
+
+			if (rec->secret)
+				json_object_array_add(items, sv_status_secret(rec));
+		}
+	return send_json(c, MHD_HTTP_OK, o);
+}
+
+/* ---- watching ------------------------------------------------------------------------------ */
+
+static void watcher_free(void *cls)
+{
+	struct watcher *w = cls;
+
+	sv_feed_leave(&w->peer->server->context.manager->feed, w->topic);
+	w->peer->watcher = NULL;
+	w->peer->since_ms = sv_monotonic_ms();
+	free(w->ns);
+	free(w->pod);
+	free(w->first);
+	free(w->copy);
+	free(w);
+}
+
+/* A line may be about a Pod that the watcher did not ask for. */
+static bool is_for(const struct watcher *w, const char *line)
+{
+	struct json_object *o, *object, *ns, *pod;
+	bool ok = true;
+
+	if (!w->ns && !w->pod)
+		return true;
+	o = json_tokener_parse(line);
+	if (json_object_object_get_ex(o, "object", &object) &&
+	    json_object_object_get_ex(object, "namespace", &ns) &&
+	    json_object_object_get_ex(object, "pod", &pod))
+		ok = matches(json_object_get_string(ns), json_object_get_string(pod), w->ns,
+			     w->pod);
+	json_object_put(o);
+	return ok;
+}
+
+/* The next line into w->copy. Return: false if there is none. */
+static bool take_line(struct watcher *w, bool *lost)
+{
+	const struct sv_feed *feed = &w->peer->server->context.manager->feed;
+	const char *line;
+
+	do {
+		line = sv_feed_next(feed, w->topic, &w->pos, lost);
+	} while (line && !is_for(w, line));
+	if (!line)
+		return false;
+	free(w->copy);
+	w->copy = strdup(line);
+	w->line_len = w->copy ? strlen(w->copy) : 0;
+	w->line_pos = 0;
+	return w->copy != NULL;
+}
+
+static size_t copy_part(char *buf, size_t max, const char *from, size_t len, size_t *pos)
+{
+	size_t n = len - *pos < max ? len - *pos : max;
+
+	memcpy(buf, from + *pos, n);
+	*pos += n;
+	return n;
+}
+
+static ssize_t read_watch(void *cls, uint64_t offset, char *buf, size_t max)
+{
+	struct watcher *w = cls;
+	bool lost = false;
+
+	(void)offset;
+	if (w->first_pos < w->first_len)
+		return (ssize_t)copy_part(buf, max, w->first, w->first_len, &w->first_pos);
+	if (w->first) {
+		free(w->first);
+		w->first = NULL;
+		w->first_len = w->first_pos = 0;
+	}
+	if (w->line_pos == w->line_len && !take_line(w, &lost)) {
+		if (lost) /* it reads too slowly: it has to start anew */
+			return MHD_CONTENT_READER_END_OF_STREAM;
+		w->suspended = true;
+		MHD_suspend_connection(w->connection);
+		return 0;
+	}
+	return (ssize_t)copy_part(buf, max, w->copy, w->line_len, &w->line_pos);
+}
+
+/* The feed has new lines. */
+static void wake_watchers(void *arg)
+{
+	struct sv_server *s = arg;
+	struct peer *p;
+	bool any = false;
+
+	for (p = s->peers; p; p = p->next)
+		if (p->watcher && p->watcher->suspended) {
+			p->watcher->suspended = false;
+			MHD_resume_connection(p->watcher->connection);
+			any = true;
+		}
+	if (any) /* many lines may come in this turn of the loop: send them together */
+		uv_timer_start(&s->timer, on_timer, 0, 0);
+}
+
+static void add_first(void *arg, struct json_object *o)
+{
+	struct sv_buf *b = arg;
+	char *line = sv_feed_line("ADDED", o);
+
+	if (line)
+		sv_buf_puts(b, line);
+	else
+		b->failed = true;
+	free(line);
+}
+
+static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *c, struct peer *p,
+				    enum sv_topic topic)
+{
+	struct watcher *w = calloc(1, sizeof(*w));
+	sv_autobuf struct sv_buf first = { 0 };
+	const char *ns = argument(c, "namespace"), *pod = argument(c, "pod");
+	struct MHD_Response *r;
+	enum MHD_Result ok;
+
+	if (!w || sv_feed_join(&s->context.manager->feed, topic, &w->pos) < 0) {
+		free(w);
+		return MHD_NO;
+	}
+	w->peer = p;
+	w->connection = c;
+	w->topic = topic;
+	w->ns = ns ? strdup(ns) : NULL;
+	w->pod = pod ? strdup(pod) : NULL;
+	each_object(s, topic, ns, pod, add_first, &first);
+	sv_buf_puts(&first, "{\"type\":\"SYNCED\",\"object\":{}}\n");
+	w->first_len = first.len;
+	w->first = sv_buf_take(&first);
+	p->watcher = w;
+	r = w->first ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_watch, w,
+							 watcher_free) :
+		       NULL;
+	if (!r) {
+		watcher_free(w);
+		return MHD_NO;
+	}
+	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	ok = MHD_queue_response(c, MHD_HTTP_OK, r);
+	MHD_destroy_response(r);
+	return ok;
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+static const struct route {
+	const char *path, *kind;
+	enum sv_topic topic;
+} lists[] = {
+	{ "/v1/volumes", "VolumeList", SV_TOPIC_VOLUMES },
+	{ "/v1/pods", "PodList", SV_TOPIC_PODS },
+	{ "/v1/events", "EventList", SV_TOPIC_EVENTS },
+};
+
+static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, struct peer *p,
+			     const char *url)
+{
+	const char *watch = argument(c, "watch");
+	size_t i;
+
+	if (strcmp(url, "/healthz") == 0 || strcmp(url, "/livez") == 0)
+		return answer_health(s, c, false);
+	if (strcmp(url, "/readyz") == 0)
+		return answer_health(s, c, true);
+	if (strcmp(url, "/v1/status") == 0)
+		return answer_status(s, c);
+	if (strcmp(url, "/v1/secrets") == 0)
+		return answer_secrets(s, c);
+	for (i = 0; i < SV_ARRAY_SIZE(lists); i++)
+		if (strcmp(url, lists[i].path) == 0)
+			return watch && (strcmp(watch, "1") == 0 || strcmp(watch, "true") == 0) ?
+				       answer_watch(s, c, p, lists[i].topic) :
+				       answer_list(s, c, lists[i].topic, lists[i].kind);
+	return send_error(c, MHD_HTTP_NOT_FOUND, "no such path");
+}
+
+/* Called when the head is there, for every piece of the body, and when it is complete. */
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **context)
+{
+	static char seen;
+	struct sv_server *s = cls;
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct peer *p = info ? info->socket_context : NULL;
+
+	(void)version;
+	(void)upload;
+	if (!p || !p->server)
+		return MHD_NO;
+	if (!*context) {
+		const char *length =
+			MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+
+		*context = &seen;
+		if (!p->allowed)
+			return send_error(c, MHD_HTTP_FORBIDDEN,
+					  "only root and the socket's group may read status");
+		if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+			return send_error(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is answered");
+		if (length && strtoull(length, NULL, 10) > SV_BODY_MAX)
+			return send_error(c, MHD_HTTP_CONTENT_TOO_LARGE, "body is too large");
+		return MHD_YES;
+	}
+	if (*upload_size > 0) { /* a GET has no body that we would read */
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	return route(s, c, p, url);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *c, void **context,
+			 enum MHD_RequestTerminationCode code)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct peer *p = info ? info->socket_context : NULL;
+
+	(void)cls;
+	(void)context;
+	(void)code;
+	if (p)
+		p->since_ms = sv_monotonic_ms();
+}
+
+static void on_http_log(void *cls, const char *fmt, va_list ap)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+
+	(void)cls;
+	sv_buf_vprintf(&b, fmt, ap);
+	if (!b.failed && b.len > 0) {
+		while (b.len > 0 && b.ptr[b.len - 1] == '\n')
+			b.ptr[--b.len] = '\0';
+		sv_log_debug("status socket: %s", b.ptr);
+	}
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+/* A socket that nobody listens on any more may be replaced; anything else may not. */
+static int remove_stale(const char *path, const struct sockaddr_un *addr, struct sv_err *err)
+{
+	struct stat st;
+	int fd, r;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : sv_err_set(err, -errno, "socket '%s'", path);
+	if (!S_ISSOCK(st.st_mode))
+		return sv_err_set(err, -EEXIST, "socket '%s': something else stands there", path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return sv_err_set(err, -errno, "socket '%s'", path);
+	r = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+	close(fd);
+	if (r == 0)
+		return sv_err_set(err, -EADDRINUSE, "socket '%s': somebody listens on it", path);
+	return unlink(path) < 0 ? sv_err_set(err, -errno, "socket '%s'", path) : 0;
+}
+
+static int listen_on(struct sv_server *s, const char *path, struct sv_err *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	mode_t mode = s->gid == (gid_t)-1 ? 0600 : 0660, mask;
+	int r;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return sv_err_set(err, -ENAMETOOLONG, "socket '%s'", path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	r = remove_stale(path, &addr, err);
+	if (r < 0)
+		return r;
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mask = umask(0177); /* never open to others, not even for a moment */
+	r = s->fd < 0 || bind(s->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r == 0)
+		s->own_path = true;
+	if (r == 0 && s->gid != (gid_t)-1 && lchown(path, (uid_t)-1, s->gid) < 0)
+		r = -errno;
+	if (r == 0 && chmod(path, mode) < 0)
+		r = -errno;
+	if (r == 0 && listen(s->fd, 128) < 0)
+		r = -errno;
+	return r < 0 ? sv_err_set(err, r, "cannot listen on socket '%s'", path) : 0;
+}
+
+static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
+{
+	const union MHD_DaemonInfo *info;
+
+	s->http = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+			MHD_USE_ERROR_LOG,
+		0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_http_log, NULL,
+		MHD_OPTION_CONNECTION_LIMIT, SV_PEERS_MAX + 1, MHD_OPTION_CONNECTION_TIMEOUT,
+		SV_REQUEST_MS / 1000, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)SV_HEADER_MAX + 4096, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+	if (!s->http)
+		return sv_err_set(err, -ENOMEM, "cannot start the status server");
+	info = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD);
+	if (!info)
+		return sv_err_set(err, -ENOTSUP, "cannot start the status server");
+	s->listen.data = s->epoll.data = s->timer.data = s;
+	uv_poll_init(loop, &s->listen, s->fd);
+	uv_poll_init(loop, &s->epoll, info->epoll_fd);
+	uv_timer_init(loop, &s->timer);
+	uv_poll_start(&s->listen, UV_READABLE, on_connect);
+	uv_poll_start(&s->epoll, UV_READABLE, on_epoll);
+	return 0;
+}
+
+int sv_server_new(uv_loop_t *loop, const struct sv_server_context *context, int fd, gid_t gid,
+		  struct sv_server **ret, struct sv_err *err)
+{
+	struct sv_server *s = calloc(1, sizeof(*s));
+	int r = 0;
+
+	if (!s)
+		return sv_err_set(err, -ENOMEM, "cannot start the status server");
+	s->context = *context;
+	s->fd = fd;
+	s->gid = gid;
+	if (fd < 0)
+		r = listen_on(s, context->config->socket, err);
+	if (r == 0)
+		r = start_http(s, loop, err);
+	if (r < 0) {
+		sv_server_free(s);
+		return r;
+	}
+	context->manager->feed.wake = wake_watchers;
+	context->manager->feed.arg = s;
+	*ret = s;
+	return 0;
+}
+
+void sv_server_stop(struct sv_server *s)
+{
+	s->context.manager->feed.wake = NULL;
+	uv_close((uv_handle_t *)&s->listen, NULL);
+	uv_close((uv_handle_t *)&s->epoll, NULL);
+	uv_close((uv_handle_t *)&s->timer, NULL);
+	if (s->own_path)
+		(void)unlink(s->context.config->socket);
+}
+
+void sv_server_free(struct sv_server *s)
+{
+	struct peer *p;
+
+	if (!s)
+		return;
+	for (p = s->peers; p; p = p->next) /* a suspended one must be resumed before the end */
+		if (p->watcher && p->watcher->suspended)
+			MHD_resume_connection(p->watcher->connection);
+	if (s->http)
+		MHD_stop_daemon(s->http);
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server - the status socket: HTTP/1.1 and JSON by libmicrohttpd on the loop
+ *
+ * Connections are accepted here, so that the peer is known (SO_PEERCRED) and
+ * counted before a byte is read. Root and members of the socket's group may
+ * read. Slow or idle peers are closed, and never keep root out.
+ */
+#ifndef SV_DAEMON_SERVER_H
+#define SV_DAEMON_SERVER_H
+
+#include <sys/types.h>
+#include <uv.h>
+
+#include "config.h"
+#include "manager.h"
+#include "source/source.h"
+
+#define SV_PEERS_MAX	    64    /* connections */
+#define SV_PEERS_ROOT	    8     /* of these, kept for root */
+#define SV_PEERS_PER_USER   8     /* of one user who is not root */
+#define SV_REQUEST_MS	    10000 /* from the first byte to the last */
+#define SV_HEADER_MAX	    16384 /* bytes of a request's head */
+#define SV_BODY_MAX	    65536 /* bytes of a request's body */
+
+struct sv_server;
+
+/* What the daemon knows besides what the manager does. */
+struct sv_server_context {
+	struct sv_manager *manager;
+	struct sv_source **sources; /* NULL-terminated; borrowed */
+	const struct sv_config *config;
+	int64_t started_ms; /* Unix time */
+};
+
+/**
+ * sv_server_new() - listen on the socket of the configuration
+ * @fd:  a listening socket passed by systemd, or -1
+ * @gid: who besides root may read, or (gid_t)-1
+ */
+int sv_server_new(uv_loop_t *loop, const struct sv_server_context *context, int fd, gid_t gid,
+		  struct sv_server **ret, struct sv_err *err);
+
+/* Stop listening and close all connections; the handles are closed by the loop afterwards. */
+void sv_server_stop(struct sv_server *s);
+void sv_server_free(struct sv_server *s); /* after the loop has run out */
+
+#endif

@@ -1,0 +1,844 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../../lib/base/text.h"
+#include "../../lib/core/manifest.h"
+#include "../../lib/node/fsutil.h"
+#include "../log.h"
+
+#define DIR_EVENTS                                                                              \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB |    \
+	 IN_DELETE_SELF | IN_MOVE_SELF)
+#define ABOVE_EVENTS (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)
+
+#define SLICE_MS  5  /* of reading, before the loop gets a turn */
+#define YOUNG_MS  1000 /* a file changed less long ago may still be written to */
+#define LATE_MAX  50 /* times that a file which somebody holds open for writing is waited for */
+
+/* The state of a file by which a change is seen without reading it. */
+struct identity {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime, ctime;
+};
+
+struct dir;
+
+/* One name in a directory that is a manifest's, whether there is a file or was one. */
+struct file {
+	char *path;       /* full; key of everything */
+	const char *name; /* the last element of path */
+	struct dir *dir;
+	struct identity id;
+	bool known;    /* id is set */
+	bool force;    /* read even if id has not changed */
+	bool queued;   /* in the batch or pending */
+	bool seen;     /* by the scan under way */
+	int64_t late_ms; /* monotonic: look again then; 0: no */
+	unsigned late_tries;
+};
+
+struct dir {
+	char *path;
+	int fd, wd;      /* -1 while it is away */
+	int above_wd;    /* watch on the nearest ancestor that exists, -1: none */
+	char above_name[NAME_MAX + 1]; /* the element below that ancestor */
+	dev_t dev;
+	ino_t ino;
+	bool read_once;
+	char *error; /* why it cannot be read, or NULL */
+	int64_t error_since_ms, last_sync_ms; /* Unix time */
+};
+
+struct source_dir {
+	struct sv_source source;
+	uv_loop_t *loop;
+	struct sv_manager *manager;
+	struct sv_catalog *catalog;
+	struct dir *dirs;
+	size_t n_dirs;
+	bool synced;
+	struct sv_strmap files;   /* path -> struct file */
+	struct sv_strmap pending; /* to be read next: path -> struct file */
+	struct sv_strmap batch;   /* being read */
+	size_t batch_pos;
+	int inotify_fd;
+	uv_poll_t poll;
+	uv_idle_t idle;    /* runs while there is something to read */
+	uv_timer_t late;   /* for files with late_ms */
+	uv_timer_t rescan;
+	size_t size_limit;
+	struct sv_decode_opts decode;
+};
+
+/* ---- sink of the catalog ------------------------------------------------------------------- */
+
+static void put_pod(void *arg, struct sv_pod *pod)
+{
+	sv_manager_put_pod(((struct source_dir *)arg)->manager, SV_ORIGIN_MANIFEST, pod);
+}
+
+static void remove_pod(void *arg, const char *ns, const char *name)
+{
+	sv_manager_remove_pod(((struct source_dir *)arg)->manager, SV_ORIGIN_MANIFEST, ns, name);
+}
+
+static void put_secret(void *arg, struct sv_secret *secret)
+{
+	sv_manager_put_secret(((struct source_dir *)arg)->manager, SV_ORIGIN_MANIFEST, secret);
+}
+
+static void remove_secret(void *arg, const char *ns, const char *name)
+{
+	sv_manager_remove_secret(((struct source_dir *)arg)->manager, SV_ORIGIN_MANIFEST, ns, name);
+}
+
+static void refuse_secret(void *arg, const char *ns, const char *name, const char *text)
+{
+	sv_manager_refuse_secret(((struct source_dir *)arg)->manager, SV_ORIGIN_MANIFEST, ns, name,
+				 text);
+}
+
+static const struct sv_catalog_sink sink = { put_pod, remove_pod, put_secret, remove_secret,
+					     refuse_secret };
+
+static void check(int r)
+{
+	if (r < 0)
+		sv_log_err("manifests: out of memory");
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+static struct file *find_file(const struct source_dir *s, const struct dir *d, const char *name)
+{
+	sv_autofree char *path = sv_asprintf("%s/%s", d->path, name);
+
+	return path ? sv_strmap_get(&s->files, path) : NULL;
+}
+
+static struct file *get_file(struct source_dir *s, struct dir *d, const char *name)
+{
+	struct file *f = find_file(s, d, name);
+
+	if (f)
+		return f;
+	f = calloc(1, sizeof(*f));
+	if (f)
+		f->path = sv_asprintf("%s/%s", d->path, name);
+	if (!f || !f->path || sv_strmap_put(&s->files, f->path, f) < 0) {
+		if (f)
+			free(f->path);
+		free(f);
+		check(-ENOMEM);
+		return NULL;
+	}
+	f->name = f->path + strlen(d->path) + 1;
+	f->dir = d;
+	return f;
+}
+
+static void on_idle(uv_idle_t *idle);
+static void on_late(uv_timer_t *timer);
+
+/* Have a file read in this turn of the loop or the next. */
+static void enqueue(struct source_dir *s, struct file *f, bool force)
+{
+	f->force = f->force || force;
+	f->late_ms = 0;
+	f->late_tries = 0;
+	if (f->queued)
+		return;
+	if (sv_strmap_put(&s->pending, f->path, f) < 0) {
+		check(-ENOMEM);
+		return;
+	}
+	f->queued = true;
+	uv_idle_start(&s->idle, on_idle);
+}
+
+/* Look at a file again in a moment. */
+static void look_later(struct source_dir *s, struct file *f, int64_t delay_ms)
+{
+	f->late_ms = sv_monotonic_ms() + delay_ms;
+	if (!uv_is_active((uv_handle_t *)&s->late) ||
+	    uv_timer_get_due_in(&s->late) > (uint64_t)delay_ms)
+		uv_timer_start(&s->late, on_late, (uint64_t)delay_ms, 0);
+}
+
+static void complain(struct source_dir *s, struct file *f, unsigned line, const char *reason,
+		     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+static void complain(struct source_dir *s, struct file *f, unsigned line, const char *reason,
+		     const char *fmt, ...)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+	char text[SV_ERR_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	sv_buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	sv_text_escape(text, sizeof(text), b.failed ? "out of memory" : b.ptr);
+	sv_log_warn("%s: %s", f->path, text);
+	check(sv_catalog_fail(s->catalog, f->path, line, reason, text, sv_unix_ms()));
+}
+
+/* As sv_open_beneath(), but links within the directory are followed: ..data of a mounted ConfigMap. */
+static int open_path(int dirfd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	do
+		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime);
+}
+
+/* Does somebody have the file open for writing? A read lease is granted only if not (fcntl(2)). */
+static bool is_being_written(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+		return errno == EAGAIN;
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+	return false;
+}
+
+static bool is_young(const struct stat *st)
+{
+	return sv_unix_ms() - ((int64_t)st->st_mtim.tv_sec * 1000 +
+			       st->st_mtim.tv_nsec / 1000000) <
+	       YOUNG_MS;
+}
+
+static void take_manifest(struct source_dir *s, struct file *f, const struct sv_bytes *text,
+			  bool exposed)
+{
+	sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
+	enum sv_format format = SV_FORMAT_YAML;
+	struct sv_err err = { "" };
+	unsigned line = 0;
+	size_t i, j;
+	int r;
+
+	(void)sv_manifest_format(f->name, &format);
+	r = sv_manifest_parse((const char *)text->ptr, text->len, format, &s->decode, &m, &err,
+			      &line);
+	if (r > 0) {
+		complain(s, f, line, "InvalidManifest", "%s", err.msg);
+		return;
+	}
+	if (r < 0) {
+		check(r);
+		look_later(s, f, 1000);
+		return;
+	}
+	for (i = 0; i < m.n_objects; i++)
+		for (j = 0; j < m.objects[i].complaints.n; j++)
+			sv_log_warn("%s: document %u: %s \"%s\" is invalid: %s", f->path,
+				    m.objects[i].document, sv_kind_name(m.objects[i].kind),
+				    m.objects[i].name, m.objects[i].complaints.items[j].message);
+	sv_log_debug("%s: %zu objects, %zu ignored", f->path, m.n_objects, m.ignored);
+	check(sv_catalog_set(s->catalog, f->path, &m, exposed, sv_unix_ms()));
+}
+
+/* The file is not there: believed once it has stayed away. */
+static void note_gone(struct source_dir *s, struct file *f)
+{
+	check(sv_catalog_mark_gone(s->catalog, f->path));
+	if (f->late_ms == 0)
+		look_later(s, f, SV_SETTLE_MS);
+}
+
+static void read_file(struct source_dir *s, struct file *f)
+{
+	sv_autobytes struct sv_bytes text = { NULL, 0 };
+	sv_autoclose int path_fd = -1, fd = -1;
+	struct identity id;
+	struct stat st;
+	char proc[64];
+	int r;
+
+	if (f->dir->fd < 0)
+		return; /* the directory is away: what was read last stays */
+	path_fd = open_path(f->dir->fd, f->name);
+	if (path_fd < 0) {
+		if (path_fd == -ENOENT &&
+		    fstatat(f->dir->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			note_gone(s, f);
+		else if (path_fd == -EXDEV)
+			complain(s, f, 0, "OutsideDirectory",
+				 "is a symbolic link that leads out of the directory");
+		else
+			complain(s, f, 0, "Unreadable", "cannot open: %s", strerror(-path_fd));
+		return;
+	}
+	if (fstat(path_fd, &st) < 0)
+		return;
+	if (!S_ISREG(st.st_mode)) {
+		complain(s, f, 0, "NotAFile", "is not a plain file");
+		return;
+	}
+	id = (struct identity){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
+	if (f->known && !f->force && is_same(&id, &f->id))
+		return;
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path_fd);
+	fd = open(proc, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		complain(s, f, 0, "Unreadable", "cannot open: %s", strerror(errno));
+		return;
+	}
+	if (!f->force && is_young(&st) && f->late_tries < LATE_MAX && is_being_written(fd)) {
+		f->late_tries++;
+		look_later(s, f, SV_SETTLE_MS);
+		return;
+	}
+	f->force = false;
+	f->known = true;
+	f->id = id;
+	if (st.st_size > (off_t)s->size_limit)
+		r = -EFBIG;
+	else
+		r = sv_read_all(fd, s->size_limit, &text);
+	if (r == -EFBIG) {
+		complain(s, f, 0, "TooLarge",
+			 "file of %lld bytes is over the limit of %zu bytes for a manifest",
+			 (long long)st.st_size, s->size_limit);
+		return;
+	}
+	if (r < 0) {
+		f->known = false;
+		complain(s, f, 0, "Unreadable", "cannot read: %s", strerror(-r));
+		return;
+	}
+	take_manifest(s, f, &text, (st.st_mode & 044) != 0);
+}
+
+static void forget_file(struct source_dir *s, struct file *f)
+{
+	check(sv_catalog_remove(s->catalog, f->path));
+	sv_strmap_remove(&s->files, f->path);
+	free(f->path);
+	free(f);
+}
+
+/* ---- directories --------------------------------------------------------------------------- */
+
+static void set_error(struct dir *d, const char *text)
+{
+	if (text && (!d->error || strcmp(d->error, text) != 0)) {
+		d->error_since_ms = sv_unix_ms();
+		sv_log_warn("%s: %s", d->path, text);
+	} else if (!text && d->error) {
+		sv_log_notice("%s: is there again", d->path);
+	}
+	free(d->error);
+	d->error = text ? strdup(text) : NULL;
+}
+
+static bool is_watched(const struct source_dir *s, int wd)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_dirs; i++)
+		if (s->dirs[i].wd == wd || s->dirs[i].above_wd == wd)
+			return true;
+	return false;
+}
+
+static void unwatch(struct source_dir *s, int *wd)
+{
+	int old = *wd;
+
+	*wd = -1;
+	if (old >= 0 && !is_watched(s, old))
+		(void)inotify_rm_watch(s->inotify_fd, old);
+}
+
+/* The nearest ancestor that exists, so that we see the directory come, or be replaced. */
+static void watch_above(struct source_dir *s, struct dir *d)
+{
+	sv_autofree char *path = strdup(d->path);
+	int wd = -1;
+
+	while (path && wd < 0) {
+		char *slash = strrchr(path, '/');
+
+		if (!slash || !slash[1])
+			break;
+		(void)snprintf(d->above_name, sizeof(d->above_name), "%s", slash + 1);
+		slash[slash == path] = '\0';
+		wd = inotify_add_watch(s->inotify_fd, path, ABOVE_EVENTS | IN_ONLYDIR | IN_MASK_ADD);
+	}
+	if (wd == d->above_wd)
+		return;
+	unwatch(s, &d->above_wd);
+	d->above_wd = wd;
+}
+
+static void lose_dir(struct source_dir *s, struct dir *d)
+{
+	unwatch(s, &d->wd);
+	if (d->fd >= 0)
+		close(d->fd);
+	d->fd = -1;
+}
+
+/* Mark every file there is to be looked at; what was known and is not there has vanished. */
+static void scan_dir(struct source_dir *s, struct dir *d, bool force)
+{
+	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	size_t i;
+
+	if (!list) {
+		set_error(d, "cannot be read");
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	for (i = 0; i < s->files.n; i++)
+		((struct file *)s->files.entries[i].value)->seen = false;
+	while ((e = readdir(list))) {
+		enum sv_format format;
+		struct file *f;
+
+		if (!sv_manifest_format(e->d_name, &format))
+			continue;
+		f = get_file(s, d, e->d_name);
+		if (!f)
+			continue;
+		f->seen = true;
+		enqueue(s, f, force);
+	}
+	closedir(list);
+	for (i = 0; i < s->files.n; i++) {
+		struct file *f = s->files.entries[i].value;
+
+		if (f->dir == d && !f->seen)
+			note_gone(s, f);
+	}
+	set_error(d, NULL);
+	uv_idle_start(&s->idle, on_idle); /* even with nothing to read: then the scan is done */
+}
+
+/* Is the path still the directory that we have? If not, take the one that is there now. */
+static void check_dir(struct source_dir *s, struct dir *d, bool scan, bool force)
+{
+	sv_autoclose int fd = -1;
+	struct stat st;
+
+	watch_above(s, d);
+	fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		sv_autofree char *text = NULL;
+		int e = errno;
+
+		lose_dir(s, d);
+		text = e == ENOENT ? sv_asprintf("directory %s", d->read_once ?
+								 "has gone away: its last objects stay" :
+								 "does not exist yet") :
+				     sv_asprintf("cannot be opened: %s", strerror(e));
+		set_error(d, text ? text : "cannot be opened");
+		return;
+	}
+	if (d->fd < 0 || st.st_dev != d->dev || st.st_ino != d->ino) {
+		char proc[64];
+
+		lose_dir(s, d);
+		d->fd = SV_TAKE_FD(fd);
+		d->dev = st.st_dev;
+		d->ino = st.st_ino;
+		(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", d->fd);
+		d->wd = inotify_add_watch(s->inotify_fd, proc, DIR_EVENTS | IN_ONLYDIR | IN_MASK_ADD);
+		if (d->wd < 0)
+			sv_log_warn("%s: cannot be watched: %s; it is read every %d s", d->path,
+				    strerror(errno), SV_RESCAN_MS / 1000);
+		scan = true;
+	}
+	if (scan)
+		scan_dir(s, d, force);
+}
+
+static void check_dirs(struct source_dir *s, bool scan, bool force)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_dirs; i++)
+		check_dir(s, &s->dirs[i], scan, force);
+}
+
+/* Everything that was seen has been read. */
+static void note_synced(struct source_dir *s)
+{
+	bool all = true, waiting = false;
+	size_t i;
+
+	/* A file that is being written while we start may hold what is mounted: wait for it. */
+	for (i = 0; i < s->files.n && !s->synced; i++) {
+		const struct file *f = s->files.entries[i].value;
+
+		waiting = waiting || (!f->known && f->late_tries > 0);
+	}
+	for (i = 0; i < s->n_dirs && !waiting; i++) {
+		struct dir *d = &s->dirs[i];
+
+		if (d->fd >= 0) {
+			d->read_once = true;
+			d->last_sync_ms = sv_unix_ms();
+		}
+		all = all && d->read_once;
+	}
+	if (!all || waiting)
+		return;
+	s->synced = true;
+	sv_manager_set_synced(s->manager, SV_ORIGIN_MANIFEST);
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+/* Reads in slices, so that the status socket and the workers' results get their turn. */
+static void on_idle(uv_idle_t *idle)
+{
+	struct source_dir *s = idle->data;
+	int64_t end = sv_monotonic_ms() + SLICE_MS;
+
+	for (;;) {
+		struct file *f;
+
+		if (s->batch_pos == s->batch.n) {
+			struct sv_strmap empty = s->batch;
+
+			s->batch = s->pending;
+			empty.n = 0;
+			s->pending = empty;
+			s->batch_pos = 0;
+		}
+		if (s->batch.n == 0)
+			break;
+		f = s->batch.entries[s->batch_pos++].value;
+		f->queued = false;
+		read_file(s, f);
+		if (sv_monotonic_ms() >= end)
+			return;
+	}
+	uv_idle_stop(idle);
+	note_synced(s);
+}
+
+/* Files that vanished, and files that may have been half-written when they were seen. */
+static void on_late(uv_timer_t *timer)
+{
+	struct source_dir *s = timer->data;
+	int64_t now = sv_monotonic_ms(), next = 0;
+	size_t i = 0;
+
+	while (i < s->files.n) {
+		struct file *f = s->files.entries[i].value;
+		struct stat st;
+
+		if (f->late_ms != 0 && f->late_ms <= now) {
+			f->late_ms = 0;
+			if (f->dir->fd < 0) {
+				i++; /* gone with its directory: what was read last stays */
+				continue;
+			}
+			if (fstatat(f->dir->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+			    errno == ENOENT && !f->queued) {
+				forget_file(s, f);
+				continue;
+			}
+			if (!f->queued && sv_strmap_put(&s->pending, f->path, f) == 0) {
+				f->queued = true;
+				uv_idle_start(&s->idle, on_idle);
+			}
+		}
+		if (f->late_ms != 0 && (next == 0 || f->late_ms < next))
+			next = f->late_ms;
+		i++;
+	}
+	if (next != 0)
+		uv_timer_start(timer, on_late, (uint64_t)(next > now ? next - now : 1), 0);
+}
+
+/* A new name: a link or a finished file is read now, a file being written when it is closed. */
+static void on_create(struct source_dir *s, struct dir *d, struct file *f)
+{
+	struct stat st;
+
+	if (fstatat(d->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (S_ISREG(st.st_mode) && st.st_nlink == 1)
+		look_later(s, f, SV_SETTLE_MS);
+	else
+		enqueue(s, f, true);
+}
+
+static void on_name(struct source_dir *s, struct dir *d, uint32_t mask, const char *name)
+{
+	enum sv_format format;
+	struct file *f;
+
+	if (strncmp(name, "..", 2) == 0 && (mask & (IN_MOVED_TO | IN_CREATE))) {
+		scan_dir(s, d, false); /* ..data was switched: every link may lead elsewhere */
+		return;
+	}
+	if (!sv_manifest_format(name, &format))
+		return;
+	if (mask & (IN_DELETE | IN_MOVED_FROM)) {
+		f = find_file(s, d, name);
+		if (f)
+			note_gone(s, f);
+		return;
+	}
+	f = get_file(s, d, name);
+	if (!f)
+		return;
+	if (mask & IN_CREATE)
+		on_create(s, d, f);
+	else
+		enqueue(s, f, true);
+}
+
+/* @name: of the entry that the event is about, "" for the watched directory itself. */
+static void on_event(struct source_dir *s, int wd, uint32_t mask, const char *name)
+{
+	bool self = mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED);
+	size_t i;
+
+	if (mask & IN_Q_OVERFLOW) {
+		sv_log_warn("manifests: more events than the kernel keeps: everything is looked at");
+		check_dirs(s, true, false);
+		return;
+	}
+	for (i = 0; i < s->n_dirs; i++) {
+		struct dir *d = &s->dirs[i];
+
+		if (wd == d->above_wd && (self || strcmp(name, d->above_name) == 0)) {
+			if (mask & IN_IGNORED)
+				d->above_wd = -1;
+			check_dir(s, d, false, false);
+		}
+		if (wd != d->wd)
+			continue;
+		if (mask & IN_IGNORED)
+			d->wd = -1;
+		if (self)
+			check_dir(s, d, false, false);
+		else if (*name)
+			on_name(s, d, mask, name);
+	}
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct source_dir *s = poll->data;
+	char buf[65536] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n;
+
+	(void)status;
+	(void)events;
+	while ((n = read(s->inotify_fd, buf, sizeof(buf))) > 0) {
+		const char *p = buf;
+
+		while (p < buf + n) {
+			const struct inotify_event *e = (const void *)p;
+
+			on_event(s, e->wd, e->mask, e->len > 0 ? e->name : "");
+			p += sizeof(*e) + e->len;
+		}
+	}
+	if (uv_is_active((uv_handle_t *)&s->idle))
+		on_idle(&s->idle); /* at once, not in the next turn */
+}
+
+static void on_rescan(uv_timer_t *timer)
+{
+	check_dirs(timer->data, true, false);
+}
+
+/* ---- a source ------------------------------------------------------------------------------ */
+
+static void report(struct sv_source *source, struct json_object *list)
+{
+	struct source_dir *s = (struct source_dir *)source;
+	size_t i, j;
+
+	for (i = 0; i < s->n_dirs; i++) {
+		struct dir *d = &s->dirs[i];
+		struct json_object *o = json_object_new_object();
+		struct sv_catalog_counts counts = { 0 };
+		size_t files = 0;
+
+		for (j = 0; j < s->files.n; j++)
+			files += ((struct file *)s->files.entries[j].value)->dir == d;
+		if (i == 0)
+			sv_catalog_count(s->catalog, &counts); /* of all directories together */
+		sv_json_text(o, "type", "manifest");
+		sv_json_text(o, "name", d->path);
+		sv_json_bool(o, "synced", d->read_once);
+		sv_json_time(o, "lastSync", d->last_sync_ms);
+		sv_json_int(o, "files", (int64_t)files);
+		sv_json_int(o, "pods", (int64_t)counts.pods);
+		sv_json_int(o, "secrets", (int64_t)counts.secrets);
+		sv_json_int(o, "ignored", (int64_t)counts.ignored);
+		sv_json_text(o, "error", d->error ? d->error : "");
+		json_object_array_add(list, o);
+	}
+}
+
+static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
+{
+	struct source_dir *s = (struct source_dir *)source;
+	size_t i;
+
+	for (i = 0; i < s->n_dirs; i++) {
+		const struct dir *d = &s->dirs[i];
+
+		if (d->error)
+			fn(arg, &(struct sv_problem){
+					.source = "manifest", .file = d->path, .document = -1,
+					.kind = "", .ns = "", .name = "", .field = "", .category = "",
+					.reason = "SourceUnavailable", .message = d->error,
+					.since_ms = d->error_since_ms });
+	}
+	sv_catalog_each_problem(s->catalog, fn, arg);
+}
+
+static void reload(struct sv_source *source)
+{
+	check_dirs((struct source_dir *)source, true, true);
+}
+
+static void stop(struct sv_source *source)
+{
+	struct source_dir *s = (struct source_dir *)source;
+
+	uv_close((uv_handle_t *)&s->poll, NULL);
+	uv_close((uv_handle_t *)&s->idle, NULL);
+	uv_close((uv_handle_t *)&s->late, NULL);
+	uv_close((uv_handle_t *)&s->rescan, NULL);
+}
+
+static void source_free(struct sv_source *source)
+{
+	struct source_dir *s = (struct source_dir *)source;
+	size_t i;
+
+	for (i = 0; i < s->n_dirs; i++) {
+		if (s->dirs[i].fd >= 0)
+			close(s->dirs[i].fd);
+		free(s->dirs[i].path);
+		free(s->dirs[i].error);
+	}
+	free(s->dirs);
+	for (i = 0; i < s->files.n; i++) {
+		struct file *f = s->files.entries[i].value;
+
+		free(f->path);
+		free(f);
+	}
+	sv_strmap_done(&s->files);
+	sv_strmap_done(&s->pending);
+	sv_strmap_done(&s->batch);
+	sv_catalog_free(s->catalog);
+	if (s->inotify_fd >= 0)
+		close(s->inotify_fd);
+	free(s);
+}
+
+void sv_source_dir_configure(struct sv_source *source, const struct sv_config *config)
+{
+	struct source_dir *s = (struct source_dir *)source;
+
+	s->size_limit = (size_t)config->manifest_size_limit;
+	s->decode.strict_env_names = config->strict_env_names;
+}
+
+static int add_dirs(struct source_dir *s, const struct sv_config *config)
+{
+	size_t i;
+
+	s->dirs = calloc(config->manifest_dirs.n, sizeof(*s->dirs));
+	if (!s->dirs)
+		return -ENOMEM;
+	for (i = 0; i < config->manifest_dirs.n; i++) {
+		struct dir *d = &s->dirs[i];
+		size_t n;
+
+		*d = (struct dir){ .fd = -1, .wd = -1, .above_wd = -1 };
+		d->path = strdup(config->manifest_dirs.items[i]);
+		if (!d->path)
+			return -ENOMEM;
+		for (n = strlen(d->path); n > 1 && d->path[n - 1] == '/'; n--)
+			d->path[n - 1] = '\0';
+		s->n_dirs++;
+	}
+	return 0;
+}
+
+int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct sv_config *config,
+		      struct sv_source **ret, struct sv_err *err)
+{
+	struct source_dir *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return sv_err_set(err, -ENOMEM, "cannot watch manifests");
+	s->source = (struct sv_source){ "manifest", report, each_problem, reload, stop,
+					source_free };
+	s->loop = loop;
+	s->manager = manager;
+	s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	r = s->inotify_fd < 0 ? -errno : 0;
+	if (r == 0)
+		r = sv_catalog_new(&sink, s, &s->catalog);
+	if (r == 0)
+		r = add_dirs(s, config);
+	if (r < 0) {
+		source_free(&s->source);
+		return sv_err_set(err, r, "cannot watch manifests");
+	}
+	sv_source_dir_configure(&s->source, config);
+	s->poll.data = s->idle.data = s->late.data = s->rescan.data = s;
+	uv_poll_init(loop, &s->poll, s->inotify_fd);
+	uv_idle_init(loop, &s->idle);
+	uv_timer_init(loop, &s->late);
+	uv_timer_init(loop, &s->rescan);
+	uv_poll_start(&s->poll, UV_READABLE, on_readable);
+	uv_timer_start(&s->rescan, on_rescan, SV_RESCAN_MS, SV_RESCAN_MS);
+	manager->desired.expected[SV_ORIGIN_MANIFEST] = true;
+	check_dirs(s, true, false);
+	*ret = &s->source;
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct job {
+	uv_work_t req;
+	struct sv_worker *worker;
+	struct sv_action *action;
+};
+
+static void carry_out(uv_work_t *req)
+{
+	struct job *job = req->data;
+
+	sv_volume_carry_out(job->worker->node, job->action);
+}
+
+static void finished(uv_work_t *req, int status)
+{
+	struct job *job = req->data;
+	struct sv_worker *w = job->worker;
+	struct sv_action *action = job->action;
+
+	(void)status; /* jobs are never cancelled */
+	free(job);
+	w->in_flight--;
+	w->done(w->arg, action);
+}
+
+int sv_worker_start(struct sv_worker *w, struct sv_action *action)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return -ENOMEM;
+	job->req.data = job;
+	job->worker = w;
+	job->action = action;
+	if (uv_queue_work(w->loop, &job->req, carry_out, finished) < 0) {
+		free(job);
+		return -ENOMEM;
+	}
+	w->in_flight++;
+	return 0;
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "../base/text.h"
+
+void sv_status_time(int64_t unix_ms, char text[32])
+{
+	time_t t = (time_t)(unix_ms / 1000);
+	struct tm tm;
+
+	text[0] = '\0';
+	if (unix_ms != 0 && gmtime_r(&t, &tm))
+		(void)strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+void sv_json_text(struct json_object *o, const char *key, const char *value)
+{
+	json_object_object_add(o, key, value ? json_object_new_string(value) : NULL);
+}
+
+void sv_json_time(struct json_object *o, const char *key, int64_t unix_ms)
+{
+	char text[32];
+
+	sv_status_time(unix_ms, text);
+	sv_json_text(o, key, *text ? text : NULL);
+}
+
+void sv_json_int(struct json_object *o, const char *key, int64_t value)
+{
+	json_object_object_add(o, key, json_object_new_int64(value));
+}
+
+void sv_json_bool(struct json_object *o, const char *key, bool value)
+{
+	json_object_object_add(o, key, json_object_new_boolean(value));
+}
+
+struct json_object *sv_status_list(const char *kind, struct json_object **items)
+{
+	struct json_object *o = json_object_new_object();
+
+	*items = json_object_new_array();
+	if (!o || !*items) {
+		json_object_put(o);
+		json_object_put(*items);
+		return NULL;
+	}
+	sv_json_text(o, "apiVersion", SV_STATUS_VERSION);
+	sv_json_text(o, "kind", kind);
+	json_object_object_add(o, "items", *items);
+	return o;
+}
+
+/* ---- volumes ------------------------------------------------------------------------------- */
+
+static const char *type_name(enum sv_volume_type type)
+{
+	return type == SV_VOLUME_PROJECTED ? "projected" : "secret";
+}
+
+static void add_mode(struct json_object *o, mode_t mode)
+{
+	char text[8];
+
+	(void)snprintf(text, sizeof(text), "%04o", (unsigned)mode);
+	sv_json_text(o, "mode", text);
+}
+
+static struct json_object *files_of(const struct sv_plan *plan)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; list && plan && i < plan->n_files; i++) {
+		const struct sv_plan_file *f = &plan->files[i];
+		struct json_object *o = json_object_new_object();
+
+		sv_json_text(o, "path", f->path);
+		sv_json_text(o, "secret", f->secret);
+		sv_json_text(o, "key", f->key);
+		add_mode(o, f->mode);
+		sv_json_int(o, "uid", 0);
+		sv_json_int(o, "gid", plan->fs_group >= 0 ? plan->fs_group : 0);
+		sv_json_int(o, "size", (int64_t)f->size);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static const struct sv_secret *find_secret(const struct sv_desired *d, enum sv_origin origin,
+					   const char *ns, const char *name)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
+	const struct sv_desired_secret *s = key ? sv_strmap_get(&d->secrets[origin], key) : NULL;
+
+	return s ? s->secret : NULL;
+}
+
+static struct json_object *secrets_of(const struct sv_desired *d, const struct sv_wanted *w)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; list && w && i < w->vol->n_sources; i++) {
+		const struct sv_secret_source *src = &w->vol->sources[i];
+		const struct sv_secret *s = find_secret(d, w->origin, w->pod->ns, src->name);
+		struct json_object *o = json_object_new_object();
+
+		sv_json_text(o, "name", src->name);
+		sv_json_text(o, "resourceVersion", s ? s->resource_version : "");
+		sv_json_bool(o, "optional", src->optional);
+		sv_json_bool(o, "found", s != NULL);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *mounts_of(const struct sv_wanted *w)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i, j;
+
+	for (i = 0; list && w && i < w->pod->n_containers; i++) {
+		const struct sv_container *c = &w->pod->containers[i];
+
+		for (j = 0; j < c->n_mounts; j++) {
+			struct json_object *o;
+
+			if (strcmp(c->mounts[j].volume, w->vol->name) != 0)
+				continue;
+			o = json_object_new_object();
+			sv_json_text(o, "container", c->name);
+			sv_json_text(o, "mountPath", c->mounts[j].path);
+			sv_json_bool(o, "readOnly", true); /* whatever the Pod says (R20) */
+			sv_json_text(o, "subPath", c->mounts[j].sub_path);
+			sv_json_text(o, "subPathExpr", c->mounts[j].sub_path_expr);
+			json_object_array_add(list, o);
+		}
+	}
+	return list;
+}
+
+struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv_actual *a,
+				     const struct sv_status_env *env)
+{
+	const struct sv_wanted *w = sv_desired_wanted(d, a->id);
+	sv_autofree char *path = sv_asprintf("%s/%s", env->root, a->id);
+	struct json_object *o = json_object_new_object();
+
+	if (!o || !path) {
+		json_object_put(o);
+		return NULL;
+	}
+	sv_json_text(o, "namespace", a->ns);
+	sv_json_text(o, "pod", a->pod);
+	sv_json_text(o, "podUid", a->uid);
+	sv_json_text(o, "volume", a->volume);
+	sv_json_text(o, "type", type_name(a->type));
+	sv_json_text(o, "source", a->origin >= 0 ? sv_origin_name((enum sv_origin)a->origin) : "");
+	sv_json_text(o, "state", sv_state_name(a->state));
+	sv_json_text(o, "reason", a->reason);
+	sv_json_text(o, "message", a->message ? a->message : "");
+	sv_json_text(o, "path", path);
+	json_object_object_add(o, "secrets", secrets_of(d, w));
+	json_object_object_add(o, "files", files_of(a->mounted ? a->plan : NULL));
+	json_object_object_add(o, "mounts", mounts_of(w));
+	sv_json_int(o, "fsGroup", w ? w->pod->fs_group : -1);
+	sv_json_int(o, "generation", (int64_t)a->generation);
+	sv_json_time(o, "publishedAt", a->published_ms);
+	sv_json_time(o, "updatedAt", a->updated_ms);
+	sv_json_text(o, "swapSafe", a->mounted ? sv_medium_name(a->medium) : "");
+	sv_json_text(o, "lastError", a->last_error ? a->last_error : "");
+	sv_json_int(o, "failures", a->failures);
+	sv_json_time(o, "nextRetryAt",
+		     a->retry_ms ? env->unix_ms + (a->retry_ms - env->now_ms) : 0);
+	return o;
+}
+
+/* ---- Pods ---------------------------------------------------------------------------------- */
+
+/* The records of one Pod uid stand together, since ids begin with it. */
+struct pod_walk {
+	const struct sv_actuals *s;
+	char *prefix;
+	size_t i;
+};
+
+static bool walk_start(struct pod_walk *w, const struct sv_actuals *s, const char *uid)
+{
+	*w = (struct pod_walk){ .s = s, .prefix = sv_asprintf("pods/%s/", uid) };
+	if (!w->prefix)
+		return false;
+	w->i = sv_strmap_lower(&s->records, w->prefix);
+	return true;
+}
+
+static const struct sv_actual *walk_next(struct pod_walk *w)
+{
+	if (w->i < w->s->records.n &&
+	    strncmp(w->s->records.entries[w->i].key, w->prefix, strlen(w->prefix)) == 0)
+		return w->s->records.entries[w->i++].value;
+	free(w->prefix);
+	return NULL;
+}
+
+struct pod_counts {
+	int64_t wanted, ready, removing;
+};
+
+static struct json_object *volumes_of(const struct sv_actuals *s, const char *uid,
+				      struct pod_counts *counts)
+{
+	struct json_object *list = json_object_new_array();
+	const struct sv_actual *a;
+	struct pod_walk walk;
+
+	if (!list || !walk_start(&walk, s, uid))
+		return list;
+	while ((a = walk_next(&walk))) {
+		struct json_object *o = json_object_new_object();
+
+		sv_json_text(o, "name", a->volume);
+		sv_json_text(o, "type", type_name(a->type));
+		sv_json_text(o, "state", sv_state_name(a->state));
+		sv_json_text(o, "reason", a->reason);
+		sv_json_text(o, "message", a->message ? a->message : "");
+		json_object_array_add(list, o);
+		counts->removing += a->state == SV_STATE_REMOVING;
+		counts->wanted += a->state != SV_STATE_REMOVING && a->state != SV_STATE_UNUSED;
+		counts->ready += a->state == SV_STATE_PUBLISHED;
+	}
+	return list;
+}
+
+static struct json_object *make_pod(const char *ns, const char *name, const char *uid,
+				    const char *source, const struct sv_actuals *s,
+				    bool terminated, bool gone, int64_t created_ms)
+{
+	struct json_object *o = json_object_new_object(), *volumes;
+	struct pod_counts n = { 0, 0, 0 };
+	const char *state;
+
+	if (!o)
+		return NULL;
+	volumes = volumes_of(s, uid, &n);
+	state = gone || (terminated && n.removing > 0) ? "Removing" :
+		terminated			       ? "Terminated" :
+		n.ready == n.wanted		       ? "Ready" :
+							 "NotReady";
+	sv_json_text(o, "namespace", ns);
+	sv_json_text(o, "name", name);
+	sv_json_text(o, "uid", uid);
+	sv_json_text(o, "source", source);
+	sv_json_text(o, "state", state);
+	sv_json_int(o, "ready", n.ready);
+	sv_json_int(o, "wanted", n.wanted);
+	sv_json_bool(o, "terminated", terminated);
+	json_object_object_add(o, "volumes", volumes);
+	sv_json_time(o, "createdAt", created_ms);
+	return o;
+}
+
+struct json_object *sv_status_pod(const struct sv_desired *d, const struct sv_actuals *s,
+				  const struct sv_desired_pod *p)
+{
+	(void)d;
+	return make_pod(p->pod->ns, p->pod->name, p->pod->uid, sv_origin_name(p->origin), s,
+			p->pod->terminated, false, p->created_ms);
+}
+
+struct json_object *sv_status_gone_pod(const struct sv_actuals *s, const struct sv_actual *a)
+{
+	return make_pod(a->ns, a->pod, a->uid,
+			a->origin >= 0 ? sv_origin_name((enum sv_origin)a->origin) : "", s, false,
+			true, 0);
+}
+
+/* ---- Secrets and problems ------------------------------------------------------------------ */
+
+struct json_object *sv_status_secret(const struct sv_desired_secret *rec)
+{
+	const struct sv_secret *s = rec->secret;
+	struct json_object *o = json_object_new_object(), *keys = json_object_new_array(),
+			   *users = json_object_new_array();
+	size_t i;
+
+	if (!o || !keys || !users) {
+		json_object_put(o);
+		json_object_put(keys);
+		json_object_put(users);
+		return NULL;
+	}
+	sv_json_text(o, "namespace", s->ns);
+	sv_json_text(o, "name", s->name);
+	sv_json_text(o, "type", s->type);
+	sv_json_bool(o, "immutable", s->immutable);
+	sv_json_text(o, "source", sv_origin_name(rec->origin));
+	sv_json_text(o, "resourceVersion", s->resource_version);
+	for (i = 0; i < s->n_keys; i++) {
+		struct json_object *k = json_object_new_object();
+
+		sv_json_text(k, "name", s->keys[i].name);
+		sv_json_int(k, "size", (int64_t)s->keys[i].value.len);
+		json_object_array_add(keys, k);
+	}
+	json_object_object_add(o, "keys", keys);
+	for (i = 0; i < rec->n_users; i++) {
+		struct json_object *u;
+
+		if (i > 0 && rec->users[i] == rec->users[i - 1])
+			continue; /* a volume that names the Secret more than once */
+		u = json_object_new_object();
+		sv_json_text(u, "pod", rec->users[i]->pod->name);
+		sv_json_text(u, "volume", rec->users[i]->vol->name);
+		json_object_array_add(users, u);
+	}
+	json_object_object_add(o, "usedBy", users);
+	sv_json_time(o, "updatedAt", rec->updated_ms);
+	return o;
+}
+
+struct json_object *sv_status_problem(const struct sv_problem *p)
+{
+	struct json_object *o = json_object_new_object();
+
+	if (!o)
+		return NULL;
+	sv_json_text(o, "source", p->source);
+	sv_json_text(o, "file", p->file);
+	if (p->document >= 0)
+		sv_json_int(o, "document", p->document);
+	else
+		sv_json_text(o, "document", NULL);
+	sv_json_int(o, "line", p->line);
+	sv_json_text(o, "kind", p->kind);
+	sv_json_text(o, "namespace", p->ns);
+	sv_json_text(o, "name", p->name);
+	sv_json_text(o, "field", p->field);
+	sv_json_text(o, "category", p->category);
+	sv_json_text(o, "severity", p->warning ? "warning" : "error");
+	sv_json_text(o, "reason", p->reason);
+	sv_json_text(o, "message", p->message);
+	sv_json_time(o, "since", p->since_ms);
+	return o;
+}
