@@ -26,6 +26,7 @@ Q        := $(if $(V),,@)
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libjson-c-dev libmount-dev libyaml-dev \
               libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev uuid-dev
 DEPS_CHECK := check python3 python3-yaml curl util-linux
+CI_PACKAGES := clang clang-format clang-tidy libclang-rt-14-dev cppcheck valgrind shellcheck
 
 PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid
 
@@ -110,7 +111,8 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 # ---- dependencies ----------------------------------------------------------------------------
 deps:
 	apt-get update -q
-	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(DEPS_BUILD) $(DEPS_CHECK)
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(DEPS_BUILD) $(DEPS_CHECK) \
+		$(if $(DEPS_CI),$(CI_PACKAGES))
 
 # Installs only when something is missing.
 have-deps = dpkg-query -W -f='$${db:Status-Status}\n' $(1) 2>/dev/null | grep -c '^installed$$' | \

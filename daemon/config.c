@@ -242,9 +242,10 @@ static int set_from_node(struct sv_config *c, const struct option_def *o, const 
 		for (i = 0; i < json_object_array_length(node) && r == 0; i++) {
 			struct json_object *item = json_object_array_get_idx(node, i);
 
-			r = json_object_is_type(item, json_type_string) ?
-				    set_option(c, o, json_object_get_string(item), err) :
-				    sv_err_set(err, SV_CONFIG_E_USAGE, "%s: expects strings", key);
+			r = json_object_is_type(item, json_type_string)
+				    ? set_option(c, o, json_object_get_string(item), err)
+				    : sv_err_set(err, SV_CONFIG_E_USAGE, "%s: expects strings",
+						 key);
 		}
 		return r;
 	}
@@ -261,7 +262,8 @@ static int apply_tree(struct sv_config *c, struct json_object *root, struct sv_e
 		return 0;
 	if (!json_object_is_type(root, json_type_object))
 		return sv_err_set(err, SV_CONFIG_E_USAGE, "expects a map of options");
-	json_object_object_foreach(root, key, value) {
+	json_object_object_foreach(root, key, value)
+	{
 		const struct option_def *o = find_key(key);
 		int r;
 
@@ -302,8 +304,7 @@ static int read_file(struct sv_config *c, const char *path, bool must_exist, str
 /* ---- flags --------------------------------------------------------------------------------- */
 
 /* Applies flags to @c; with @c NULL only looks for --config, --help and --version. */
-static int read_flags(int argc, char **argv, struct sv_config *c, char **config,
-		      struct sv_err *err)
+static int read_flags(int argc, char **argv, struct sv_config *c, char **config, struct sv_err *err)
 {
 	struct option longs[N_OPTIONS + 1] = { { 0 } };
 	bool list_started = false;
@@ -354,7 +355,8 @@ static int complete(struct sv_config *c, struct sv_err *err)
 	if (c->root_dir[0] != '/')
 		return sv_err_set(err, SV_CONFIG_E_USAGE, "root-dir: '%s' is not an absolute path",
 				  c->root_dir);
-	if (c->manifest_dirs.n == 0 && add_string(&c->manifest_dirs, "/etc/secretvold/manifests") < 0)
+	if (c->manifest_dirs.n == 0 &&
+	    add_string(&c->manifest_dirs, "/etc/secretvold/manifests") < 0)
 		return -ENOMEM;
 	if (!c->node_name) {
 		(void)gethostname(host, sizeof(host) - 1);

@@ -26,11 +26,11 @@ struct sv_strings {
 };
 
 struct sv_config {
-	char *config;      /* the file, NULL: the default one if it is there */
-	char *root_dir;    /* absolute */
+	char *config;   /* the file, NULL: the default one if it is there */
+	char *root_dir; /* absolute */
 	struct sv_strings manifest_dirs;
 	char *node_name;
-	char *socket;      /* NULL: ROOT/secretvold.sock */
+	char *socket;       /* NULL: ROOT/secretvold.sock */
 	char *socket_group; /* NULL: root only */
 	enum sv_swap_policy swap_policy;
 	int64_t volume_size_limit, manifest_size_limit; /* bytes */

@@ -23,7 +23,7 @@ struct sv_event {
 	unsigned count;
 };
 
-struct sv_events { /* all zero: empty */
+struct sv_events {              /* all zero: empty */
 	struct sv_event *items; /* oldest first */
 	size_t n;
 };

@@ -19,7 +19,7 @@ enum sv_topic { SV_TOPIC_VOLUMES, SV_TOPIC_PODS, SV_TOPIC_EVENTS, SV_N_TOPICS };
 
 struct sv_feed {
 	struct {
-		char **lines; /* ring, made with the first reader */
+		char **lines;  /* ring, made with the first reader */
 		uint64_t next; /* number of the line to come */
 		unsigned readers;
 	} topics[SV_N_TOPICS];

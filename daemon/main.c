@@ -74,8 +74,9 @@ static int open_node(struct daemon *d, struct sv_err *err)
 	d->node.policy = d->config.swap_policy;
 	d->node.medium = sv_tmpfs_choose(d->node.policy);
 	if (d->node.medium == SV_MEDIUM_UNKNOWN)
-		sv_log_err("swap policy 'require': this kernel offers neither tmpfs with noswap nor "
-			   "ramfs; new volumes are refused");
+		sv_log_err(
+			"swap policy 'require': this kernel offers neither tmpfs with noswap nor "
+			"ramfs; new volumes are refused");
 	else if (d->node.medium == SV_MEDIUM_TMPFS && d->node.policy == SV_SWAP_AVOID)
 		sv_log_warn("this kernel offers neither tmpfs with noswap nor ramfs: Secrets may "
 			    "reach swap");

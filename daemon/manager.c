@@ -59,7 +59,8 @@ static void feed_pod(struct sv_manager *m, const struct sv_desired_pod *p, const
 }
 
 /* @last: the record is about to be dropped. */
-static void feed_volume(struct sv_manager *m, const struct sv_actual *a, const char *type, bool last)
+static void feed_volume(struct sv_manager *m, const struct sv_actual *a, const char *type,
+			bool last)
 {
 	const struct sv_desired_pod *p;
 
@@ -114,10 +115,9 @@ static void report_failure(struct sv_manager *m, const struct sv_actual *a)
 {
 	bool removing = a->state == SV_STATE_REMOVING;
 	const char *text = a->message ? a->message : "";
-	sv_autofree char *message =
-		sv_asprintf("%s failed for volume \"%s\" : %s",
-			    removing ? "UnmountVolume.TearDown" : "MountVolume.SetUp", a->volume,
-			    text);
+	sv_autofree char *message = sv_asprintf(
+		"%s failed for volume \"%s\" : %s",
+		removing ? "UnmountVolume.TearDown" : "MountVolume.SetUp", a->volume, text);
 
 	if (message)
 		add_event(m, a, true, removing ? "FailedUnMount" : "FailedMount", message);
@@ -176,7 +176,8 @@ static void drop(struct sv_manager *m, struct sv_actual *a, bool was_there)
 	sv_autofree char *ns = strdup(a->ns), *pod = strdup(a->pod), *uid = strdup(a->uid);
 
 	if (was_there) {
-		add_event(m, a, false, "VolumeRemoved", "volume is no longer wanted and was removed");
+		add_event(m, a, false, "VolumeRemoved",
+			  "volume is no longer wanted and was removed");
 		sv_log_notice("volume %s/%s/%s: removed", a->ns, a->pod, a->volume);
 	}
 	feed_volume(m, a, "DELETED", true);
@@ -442,8 +443,8 @@ void sv_manager_count(const struct sv_manager *m, size_t counts[SV_N_STATES])
 		counts[((struct sv_actual *)m->actuals.records.entries[i].value)->state]++;
 }
 
-void sv_manager_each_pod(const struct sv_manager *m,
-			 void (*fn)(void *arg, struct json_object *pod), void *arg)
+void sv_manager_each_pod(const struct sv_manager *m, void (*fn)(void *arg, struct json_object *pod),
+			 void *arg)
 {
 	const char *last = "";
 	size_t i;

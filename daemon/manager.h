@@ -28,11 +28,12 @@ struct sv_manager {
 	uv_prepare_t prepare;
 	uv_check_t check;
 	uv_timer_t timer;
-	bool dirty;    /* there is something to look at */
-	bool settled;  /* the sources have been read once, and what followed from that is done */
-	bool drain;    /* settled means also that no old generation is left */
+	bool dirty;   /* there is something to look at */
+	bool settled; /* the sources have been read once, and what followed from that is done */
+	bool drain;   /* settled means also that no old generation is left */
 	bool stopping;
-	void (*on_settled)(void *arg); /* once, and again after everything was stopped; may be NULL */
+	void (*on_settled)(
+		void *arg); /* once, and again after everything was stopped; may be NULL */
 	void *arg;
 };
 
@@ -68,8 +69,8 @@ struct sv_status_env sv_manager_env(const struct sv_manager *m);
 void sv_manager_count(const struct sv_manager *m, size_t counts[SV_N_STATES]);
 
 /* All Pods, also those that are being taken down, in a stable order. */
-void sv_manager_each_pod(const struct sv_manager *m,
-			 void (*fn)(void *arg, struct json_object *pod), void *arg);
+void sv_manager_each_pod(const struct sv_manager *m, void (*fn)(void *arg, struct json_object *pod),
+			 void *arg);
 
 int64_t sv_monotonic_ms(void);
 int64_t sv_unix_ms(void);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,7 +19,7 @@
 struct sv_server {
 	struct sv_server_context context;
 	struct MHD_Daemon *http;
-	int fd; /* listening */
+	int fd;        /* listening */
 	bool own_path; /* the socket's file is ours to remove */
 	gid_t gid;
 	uv_poll_t listen, epoll;
@@ -48,11 +49,12 @@ struct watcher {
 	char *ns, *pod; /* of which volumes; NULL: all */
 	char *first;    /* what was there at the beginning; then SYNCED */
 	size_t first_len, first_pos;
-	uint64_t pos;   /* in the feed */
+	uint64_t pos;     /* in the feed */
 	const char *line; /* being sent; a copy */
 	char *copy;
 	size_t line_len, line_pos;
 	bool suspended;
+	bool gone; /* its peer has hung up */
 };
 
 /* ---- peers --------------------------------------------------------------------------------- */
@@ -113,11 +115,28 @@ static void make_room(struct sv_server *s)
 
 static void run_http(struct sv_server *s);
 
+/* libmicrohttpd does not look at a suspended connection: without us it would outlive its peer. */
+static void end_abandoned(struct sv_server *s)
+{
+	struct peer *p;
+
+	for (p = s->peers; p; p = p->next) {
+		struct pollfd pfd = { .fd = p->fd };
+
+		if (!p->watcher || !p->watcher->suspended || poll(&pfd, 1, 0) <= 0)
+			continue;
+		p->watcher->gone = true;
+		p->watcher->suspended = false;
+		MHD_resume_connection(p->watcher->connection);
+	}
+}
+
 static void refuse_peer(int fd)
 {
-	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\n"
-				   "Content-Type: application/json\r\nContent-Length: 33\r\n"
-				   "Connection: close\r\n\r\n{\"error\":\"too many connections\"}\n";
+	static const char text[] =
+		"HTTP/1.1 503 Service Unavailable\r\n"
+		"Content-Type: application/json\r\nContent-Length: 33\r\n"
+		"Connection: close\r\n\r\n{\"error\":\"too many connections\"}\n";
 
 	(void)send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
@@ -132,6 +151,10 @@ static void accept_one(struct sv_server *s, int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
 		close(fd);
 		return;
+	}
+	if (!has_room(s, cred.uid)) {
+		end_abandoned(s);
+		run_http(s);
 	}
 	if (!has_room(s, cred.uid)) {
 		if (cred.uid == 0)
@@ -247,6 +270,7 @@ static void end_slow(struct sv_server *s)
 static void on_timer(uv_timer_t *timer)
 {
 	end_slow(timer->data);
+	end_abandoned(timer->data);
 	run_http(timer->data);
 }
 
@@ -283,8 +307,8 @@ static enum MHD_Result send_json(struct MHD_Connection *c, unsigned status, stru
 {
 	char *text = o ? sv_asprintf("%s\n", json_object_to_json_string_ext(
 						     o, JSON_C_TO_STRING_PLAIN |
-								JSON_C_TO_STRING_NOSLASHESCAPE)) :
-			 NULL;
+								JSON_C_TO_STRING_NOSLASHESCAPE))
+		       : NULL;
 
 	json_object_put(o);
 	return send_text(c, status, "application/json", text);
@@ -314,9 +338,10 @@ static enum MHD_Result answer_health(struct sv_server *s, struct MHD_Connection 
 {
 	sv_autobuf struct sv_buf b = { 0 };
 	bool ready = !readiness || is_ready(s);
-	bool verbose =
-		MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "verbose") != NULL ||
-		!ready;
+	/* "?verbose" has no value: it is not the same as absent */
+	bool verbose = MHD_lookup_connection_value_n(c, MHD_GET_ARGUMENT_KIND, "verbose", 7, NULL,
+						     NULL) == MHD_YES ||
+		       !ready;
 
 	if (verbose) {
 		sv_buf_puts(&b, "[+]loop ok\n");
@@ -346,11 +371,10 @@ static struct json_object *swap_status(const struct sv_manager *m)
 
 	sv_json_text(o, "policy", sv_swap_policy_name(m->node->policy));
 	sv_json_text(o, "medium",
-		     medium == SV_MEDIUM_UNKNOWN ? "" :
-		     medium == SV_MEDIUM_RAMFS	 ? "ramfs" :
-						   "tmpfs");
-	sv_json_bool(o, "safe",
-		     medium == SV_MEDIUM_TMPFS_NOSWAP || medium == SV_MEDIUM_RAMFS);
+		     medium == SV_MEDIUM_UNKNOWN ? ""
+		     : medium == SV_MEDIUM_RAMFS ? "ramfs"
+						 : "tmpfs");
+	sv_json_bool(o, "safe", medium == SV_MEDIUM_TMPFS_NOSWAP || medium == SV_MEDIUM_RAMFS);
 	sv_json_text(o, "how", medium == SV_MEDIUM_UNKNOWN ? "none" : sv_medium_name(medium));
 	return o;
 }
@@ -451,7 +475,8 @@ static void add_item(void *arg, struct json_object *o)
 static int compare_volumes(const void *a, const void *b)
 {
 	static const char *const keys[] = { "namespace", "pod", "volume", "path" };
-	struct json_object *x = *(struct json_object *const *)a, *y = *(struct json_object *const *)b;
+	struct json_object *x = *(struct json_object *const *)a,
+			   *y = *(struct json_object *const *)b;
 	size_t i;
 	int r = 0;
 
@@ -560,6 +585,8 @@ static ssize_t read_watch(void *cls, uint64_t offset, char *buf, size_t max)
 	bool lost = false;
 
 	(void)offset;
+	if (w->gone)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (w->first_pos < w->first_len)
 		return (ssize_t)copy_part(buf, max, w->first, w->first_len, &w->first_pos);
 	if (w->first) {
@@ -630,8 +657,8 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 	w->first = sv_buf_take(&first);
 	p->watcher = w;
 	r = w->first ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_watch, w,
-							 watcher_free) :
-		       NULL;
+							 watcher_free)
+		     : NULL;
 	if (!r) {
 		watcher_free(w);
 		return MHD_NO;
@@ -669,9 +696,9 @@ static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, stru
 		return answer_secrets(s, c);
 	for (i = 0; i < SV_ARRAY_SIZE(lists); i++)
 		if (strcmp(url, lists[i].path) == 0)
-			return watch && (strcmp(watch, "1") == 0 || strcmp(watch, "true") == 0) ?
-				       answer_watch(s, c, p, lists[i].topic) :
-				       answer_list(s, c, lists[i].topic, lists[i].kind);
+			return watch && (strcmp(watch, "1") == 0 || strcmp(watch, "true") == 0)
+				       ? answer_watch(s, c, p, lists[i].topic)
+				       : answer_list(s, c, lists[i].topic, lists[i].kind);
 	return send_error(c, MHD_HTTP_NOT_FOUND, "no such path");
 }
 
@@ -791,14 +818,14 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 {
 	const union MHD_DaemonInfo *info;
 
-	s->http = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-			MHD_USE_ERROR_LOG,
-		0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_http_log, NULL,
-		MHD_OPTION_CONNECTION_LIMIT, SV_PEERS_MAX + 1, MHD_OPTION_CONNECTION_TIMEOUT,
-		SV_REQUEST_MS / 1000, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)SV_HEADER_MAX + 4096, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+	s->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
+					   MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
+				   0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
+				   on_http_log, NULL, MHD_OPTION_CONNECTION_LIMIT, SV_PEERS_MAX + 1,
+				   MHD_OPTION_CONNECTION_TIMEOUT, SV_REQUEST_MS / 1000,
+				   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SV_HEADER_MAX + 4096,
+				   MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+				   MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
 	if (!s->http)
 		return sv_err_set(err, -ENOMEM, "cannot start the status server");
 	info = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD);

@@ -20,14 +20,15 @@
 #include "../../lib/node/fsutil.h"
 #include "../log.h"
 
-#define DIR_EVENTS                                                                              \
-	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB |    \
+#define DIR_EVENTS                                                                          \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB | \
 	 IN_DELETE_SELF | IN_MOVE_SELF)
-#define ABOVE_EVENTS (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)
+#define ABOVE_EVENTS \
+	(IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)
 
-#define SLICE_MS  5  /* of reading, before the loop gets a turn */
-#define YOUNG_MS  1000 /* a file changed less long ago may still be written to */
-#define LATE_MAX  50 /* times that a file which somebody holds open for writing is waited for */
+#define SLICE_MS 5    /* of reading, before the loop gets a turn */
+#define YOUNG_MS 1000 /* a file changed less long ago may still be written to */
+#define LATE_MAX 50   /* times that a file which somebody holds open for writing is waited for */
 
 /* The state of a file by which a change is seen without reading it. */
 struct identity {
@@ -45,23 +46,23 @@ struct file {
 	const char *name; /* the last element of path */
 	struct dir *dir;
 	struct identity id;
-	bool known;    /* id is set */
-	bool force;    /* read even if id has not changed */
-	bool queued;   /* in the batch or pending */
-	bool seen;     /* by the scan under way */
+	bool known;      /* id is set */
+	bool force;      /* read even if id has not changed */
+	bool queued;     /* in the batch or pending */
+	bool seen;       /* by the scan under way */
 	int64_t late_ms; /* monotonic: look again then; 0: no */
 	unsigned late_tries;
 };
 
 struct dir {
 	char *path;
-	int fd, wd;      /* -1 while it is away */
-	int above_wd;    /* watch on the nearest ancestor that exists, -1: none */
+	int fd, wd;                    /* -1 while it is away */
+	int above_wd;                  /* watch on the nearest ancestor that exists, -1: none */
 	char above_name[NAME_MAX + 1]; /* the element below that ancestor */
 	dev_t dev;
 	ino_t ino;
 	bool read_once;
-	char *error; /* why it cannot be read, or NULL */
+	char *error;                          /* why it cannot be read, or NULL */
 	int64_t error_since_ms, last_sync_ms; /* Unix time */
 };
 
@@ -79,8 +80,8 @@ struct source_dir {
 	size_t batch_pos;
 	int inotify_fd;
 	uv_poll_t poll;
-	uv_idle_t idle;    /* runs while there is something to read */
-	uv_timer_t late;   /* for files with late_ms */
+	uv_idle_t idle;  /* runs while there is something to read */
+	uv_timer_t late; /* for files with late_ms */
 	uv_timer_t rescan;
 	size_t size_limit;
 	struct sv_decode_opts decode;
@@ -235,8 +236,7 @@ static bool is_being_written(int fd)
 
 static bool is_young(const struct stat *st)
 {
-	return sv_unix_ms() - ((int64_t)st->st_mtim.tv_sec * 1000 +
-			       st->st_mtim.tv_nsec / 1000000) <
+	return sv_unix_ms() - ((int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000) <
 	       YOUNG_MS;
 }
 
@@ -397,7 +397,8 @@ static void watch_above(struct source_dir *s, struct dir *d)
 			break;
 		(void)snprintf(d->above_name, sizeof(d->above_name), "%s", slash + 1);
 		slash[slash == path] = '\0';
-		wd = inotify_add_watch(s->inotify_fd, path, ABOVE_EVENTS | IN_ONLYDIR | IN_MASK_ADD);
+		wd = inotify_add_watch(s->inotify_fd, path,
+				       ABOVE_EVENTS | IN_ONLYDIR | IN_MASK_ADD);
 	}
 	if (wd == d->above_wd)
 		return;
@@ -465,10 +466,11 @@ static void check_dir(struct source_dir *s, struct dir *d, bool scan, bool force
 		int e = errno;
 
 		lose_dir(s, d);
-		text = e == ENOENT ? sv_asprintf("directory %s", d->read_once ?
-								 "has gone away: its last objects stay" :
-								 "does not exist yet") :
-				     sv_asprintf("cannot be opened: %s", strerror(e));
+		text = e == ENOENT
+			       ? sv_asprintf("directory %s",
+					     d->read_once ? "has gone away: its last objects stay"
+							  : "does not exist yet")
+			       : sv_asprintf("cannot be opened: %s", strerror(e));
 		set_error(d, text ? text : "cannot be opened");
 		return;
 	}
@@ -480,7 +482,8 @@ static void check_dir(struct source_dir *s, struct dir *d, bool scan, bool force
 		d->dev = st.st_dev;
 		d->ino = st.st_ino;
 		(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", d->fd);
-		d->wd = inotify_add_watch(s->inotify_fd, proc, DIR_EVENTS | IN_ONLYDIR | IN_MASK_ADD);
+		d->wd = inotify_add_watch(s->inotify_fd, proc,
+					  DIR_EVENTS | IN_ONLYDIR | IN_MASK_ADD);
 		if (d->wd < 0)
 			sv_log_warn("%s: cannot be watched: %s; it is read every %d s", d->path,
 				    strerror(errno), SV_RESCAN_MS / 1000);
@@ -637,7 +640,8 @@ static void on_event(struct source_dir *s, int wd, uint32_t mask, const char *na
 	size_t i;
 
 	if (mask & IN_Q_OVERFLOW) {
-		sv_log_warn("manifests: more events than the kernel keeps: everything is looked at");
+		sv_log_warn(
+			"manifests: more events than the kernel keeps: everything is looked at");
 		check_dirs(s, true, false);
 		return;
 	}
@@ -726,11 +730,17 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 		const struct dir *d = &s->dirs[i];
 
 		if (d->error)
-			fn(arg, &(struct sv_problem){
-					.source = "manifest", .file = d->path, .document = -1,
-					.kind = "", .ns = "", .name = "", .field = "", .category = "",
-					.reason = "SourceUnavailable", .message = d->error,
-					.since_ms = d->error_since_ms });
+			fn(arg, &(struct sv_problem){ .source = "manifest",
+						      .file = d->path,
+						      .document = -1,
+						      .kind = "",
+						      .ns = "",
+						      .name = "",
+						      .field = "",
+						      .category = "",
+						      .reason = "SourceUnavailable",
+						      .message = d->error,
+						      .since_ms = d->error_since_ms });
 	}
 	sv_catalog_each_problem(s->catalog, fn, arg);
 }
@@ -815,8 +825,8 @@ int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct 
 
 	if (!s)
 		return sv_err_set(err, -ENOMEM, "cannot watch manifests");
-	s->source = (struct sv_source){ "manifest", report, each_problem, reload, stop,
-					source_free };
+	s->source =
+		(struct sv_source){ "manifest", report, each_problem, reload, stop, source_free };
 	s->loop = loop;
 	s->manager = manager;
 	s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

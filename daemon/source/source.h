@@ -18,7 +18,8 @@ struct sv_source {
 	void (*report)(struct sv_source *s, struct json_object *list);
 	void (*each_problem)(struct sv_source *s, sv_problem_fn fn, void *arg);
 	void (*reload)(struct sv_source *s); /* read everything again */
-	void (*stop)(struct sv_source *s);   /* close its handles; free() comes after the loop has run out */
+	void (*stop)(struct sv_source
+			     *s); /* close its handles; free() comes after the loop has run out */
 	void (*free)(struct sv_source *s);
 };
 

@@ -100,7 +100,8 @@ static int decode_group(const char *text, size_t len, size_t *pos, unsigned char
 		if (text[*pos] != '=' || have < 2)
 			return SV_BASE64_E_ILLEGAL;
 		(*pos)++;
-		if (have == 2) { /* a second '=' must follow; Go names the byte before the culprit */
+		if (have ==
+		    2) { /* a second '=' must follow; Go names the byte before the culprit */
 			skip_newlines(text, len, pos);
 			if (*pos >= len)
 				return SV_BASE64_E_ILLEGAL;

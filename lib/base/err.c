@@ -9,8 +9,8 @@
 
 #include "text.h"
 
-__attribute__((format(printf, 4, 0))) static void
-set(struct sv_err *err, int r, const char *tail, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void set(struct sv_err *err, int r, const char *tail,
+						      const char *fmt, va_list ap)
 {
 	sv_autobuf struct sv_buf b = { 0 };
 

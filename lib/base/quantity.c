@@ -64,9 +64,14 @@ int sv_duration_parse(const char *text, int64_t *ret)
 	static const struct {
 		const char *suffix;
 		int64_t ns;
-	} units[] = { /* longer suffixes first where one is the start of another */
-		{ "ns", 1 },	   { "us", 1000 },	  { "µs", 1000 },
-		{ "ms", 1000000 }, { "s", 1000000000 },	  { "m", 60LL * 1000000000 },
+	} units[] = {
+		/* longer suffixes first where one is the start of another */
+		{ "ns", 1 },
+		{ "us", 1000 },
+		{ "µs", 1000 },
+		{ "ms", 1000000 },
+		{ "s", 1000000000 },
+		{ "m", 60LL * 1000000000 },
 		{ "h", 3600LL * 1000000000 },
 	};
 	const int64_t limit_ns = INT64_MAX / 2;
@@ -108,17 +113,10 @@ int sv_size_parse(const char *text, int64_t *ret)
 		const char *suffix;
 		int64_t unit;
 	} units[] = {
-		{ "", 1 },
-		{ "k", 1000 },
-		{ "M", 1000000 },
-		{ "G", 1000000000 },
-		{ "T", 1000000000000 },
-		{ "P", 1000000000000000 },
-		{ "Ki", 1LL << 10 },
-		{ "Mi", 1LL << 20 },
-		{ "Gi", 1LL << 30 },
-		{ "Ti", 1LL << 40 },
-		{ "Pi", 1LL << 50 },
+		{ "", 1 },           { "k", 1000 },          { "M", 1000000 },
+		{ "G", 1000000000 }, { "T", 1000000000000 }, { "P", 1000000000000000 },
+		{ "Ki", 1LL << 10 }, { "Mi", 1LL << 20 },    { "Gi", 1LL << 30 },
+		{ "Ti", 1LL << 40 }, { "Pi", 1LL << 50 },
 	};
 	struct decimal d;
 	size_t i;

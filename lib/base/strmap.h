@@ -17,7 +17,7 @@ struct sv_strmap_entry {
 	void *value;
 };
 
-struct sv_strmap { /* all zero: empty */
+struct sv_strmap {                       /* all zero: empty */
 	struct sv_strmap_entry *entries; /* sorted by key */
 	size_t n, cap;
 };

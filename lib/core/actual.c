@@ -8,7 +8,7 @@
 const char *sv_state_name(enum sv_state state)
 {
 	static const char *const names[] = { "Pending", "Published", "Stale", "Refused",
-					     "Failed",	"Removing",  "Unused" };
+					     "Failed",  "Removing",  "Unused" };
 
 	return names[state];
 }
@@ -66,8 +66,8 @@ static int name_record(struct sv_actual *a)
 	a->volume = strdup(volume + 1);
 	a->ns = strdup("");
 	a->pod = strdup("");
-	a->type = strstr(a->id, "/kubernetes.io~projected/") ? SV_VOLUME_PROJECTED :
-							       SV_VOLUME_SECRET;
+	a->type =
+		strstr(a->id, "/kubernetes.io~projected/") ? SV_VOLUME_PROJECTED : SV_VOLUME_SECRET;
 	return a->uid && a->volume && a->ns && a->pod ? 0 : -ENOMEM;
 }
 
@@ -174,7 +174,8 @@ int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms)
 			continue;
 		}
 		if (t <= now_ms)
-			sv_actuals_enqueue(s, a, false); /* a busy one is looked at when it is done */
+			sv_actuals_enqueue(s, a,
+					   false); /* a busy one is looked at when it is done */
 		else if (next < 0 || t - now_ms < next)
 			next = t - now_ms;
 		i++;

@@ -15,10 +15,10 @@
 #include "object.h"
 #include "plan.h"
 
-#define SV_DATA_DIR_MAX     64  /* bytes of a generation's directory name, with the NUL */
+#define SV_DATA_DIR_MAX 64        /* bytes of a generation's directory name, with the NUL */
 #define SV_OLD_GENERATIONS_MAX 64 /* of one volume; then updates wait and merge */
-#define SV_RETRY_FIRST_MS   500 /* R57 */
-#define SV_RETRY_MAX_MS     122000
+#define SV_RETRY_FIRST_MS 500     /* R57 */
+#define SV_RETRY_MAX_MS 122000
 
 enum sv_state {
 	SV_STATE_PENDING,   /* wanted; a source has not answered yet, or work has not begun */
@@ -41,7 +41,8 @@ enum sv_medium {
 	SV_MEDIUM_TMPFS,        /* may be swapped */
 };
 
-const char *sv_medium_name(enum sv_medium medium); /* "", "noswap", "ramfs", "none": the field swapSafe */
+const char *sv_medium_name(
+	enum sv_medium medium); /* "", "noswap", "ramfs", "none": the field swapSafe */
 
 struct sv_old_generation {
 	char data_dir[SV_DATA_DIR_MAX];
@@ -49,28 +50,28 @@ struct sv_old_generation {
 };
 
 struct sv_actual {
-	char *id; /* see desired.h */
+	char *id;                      /* see desired.h */
 	char *ns, *pod, *volume, *uid; /* "" while unknown (adopted, not yet wanted) */
 	enum sv_volume_type type;
 	int origin; /* enum sv_origin of the Pod that wanted it last, -1: none in this life */
 	enum sv_state state;
 	const char *reason; /* one word of the contract, "" if there is none */
 	char *message;      /* owned; NULL for none */
-	char *last_error;   /* of the last action that failed; stays after a success; NULL for none */
+	char *last_error; /* of the last action that failed; stays after a success; NULL for none */
 	bool mounted;
 	enum sv_medium medium;
-	uint64_t generation; /* 0: never published */
+	uint64_t generation;              /* 0: never published */
 	int64_t published_ms, updated_ms; /* Unix time; 0: never */
 	struct sv_plan *plan; /* what is on disk: files without values; NULL while unknown */
 	/* work */
-	bool busy;    /* an action is under way */
-	int64_t busy_since_ms; /* monotonic */
-	bool input;   /* what is wanted may have changed since the last action began */
-	bool full;    /* no room for a new generation until an old one has gone */
-	bool queued;  /* to be looked at */
+	bool busy;              /* an action is under way */
+	int64_t busy_since_ms;  /* monotonic */
+	bool input;             /* what is wanted may have changed since the last action began */
+	bool full;              /* no room for a new generation until an old one has gone */
+	bool queued;            /* to be looked at */
 	struct sv_actual *next; /* in the queue */
-	unsigned failures;  /* in a row */
-	int64_t retry_ms;   /* monotonic; 0: none */
+	unsigned failures;      /* in a row */
+	int64_t retry_ms;       /* monotonic; 0: none */
 	struct sv_old_generation *old;
 	size_t n_old;
 	bool timed; /* in the set's list of records with something due */
@@ -81,9 +82,9 @@ struct sv_actual_queue {
 };
 
 struct sv_actuals {
-	struct sv_strmap records; /* id -> struct sv_actual */
+	struct sv_strmap records;         /* id -> struct sv_actual */
 	struct sv_actual_queue queues[2]; /* what is to go, and the rest */
-	struct sv_actual **timed; /* records with a retry or old generations; unordered */
+	struct sv_actual **timed;         /* records with a retry or old generations; unordered */
 	size_t n_timed, cap_timed;
 };
 

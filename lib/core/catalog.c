@@ -17,11 +17,11 @@ struct entry {
 	enum sv_kind kind;
 	char *ns, *name;
 	unsigned document, line;
-	struct sv_pod *pod;       /* the last good version, or NULL */
-	struct sv_secret *secret; /* likewise */
+	struct sv_pod *pod;              /* the last good version, or NULL */
+	struct sv_secret *secret;        /* likewise */
 	struct sv_complaints complaints; /* about the version in the file */
 	struct sv_complaints change;     /* about replacing the Secret in force (R8, R9) */
-	char *lost;       /* to whom the entry lost its name or uid: a message; NULL while it counts */
+	char *lost; /* to whom the entry lost its name or uid: a message; NULL while it counts */
 	bool lost_uid;
 	int64_t since_ms; /* of the complaints */
 };
@@ -40,7 +40,7 @@ struct file {
 struct effective {
 	char *key; /* "Pod/NS/NAME" or "Secret/NS/NAME" */
 	struct entry *holder;
-	struct sv_pod *pod;       /* as told to the sink */
+	struct sv_pod *pod; /* as told to the sink */
 	struct sv_secret *secret;
 	bool touched;
 };
@@ -48,9 +48,9 @@ struct effective {
 struct sv_catalog {
 	struct sv_catalog_sink sink;
 	void *arg;
-	struct sv_strmap files;    /* path -> struct file */
-	struct sv_strmap effects;  /* key -> struct effective */
-	struct sv_strmap uids;     /* uid -> struct entry that holds it */
+	struct sv_strmap files;   /* path -> struct file */
+	struct sv_strmap effects; /* key -> struct effective */
+	struct sv_strmap uids;    /* uid -> struct entry that holds it */
 	struct effective **touched;
 	size_t n_touched, cap_touched;
 	size_t n_losers; /* entries with a good object that do not count */
@@ -207,8 +207,8 @@ static int lose(struct sv_catalog *c, struct entry *e, const struct entry *winne
 	}
 	text = by_uid ? sv_asprintf("metadata.uid: Duplicate value: \"%s\": Pod %s/%s in %s has it "
 				    "already",
-				    e->pod->uid, winner->ns, winner->name, winner->file->path) :
-			sv_asprintf("%s %s/%s is defined in %s already, which counts",
+				    e->pod->uid, winner->ns, winner->name, winner->file->path)
+		      : sv_asprintf("%s %s/%s is defined in %s already, which counts",
 				    sv_kind_name(e->kind), e->ns, e->name, winner->file->path);
 	if (!text)
 		return -ENOMEM;
@@ -404,9 +404,15 @@ static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t
 		struct entry *e = &entries[i], *old;
 
 		*e = (struct entry){
-			.file = f, .kind = o->kind, .ns = SV_TAKE(o->ns), .name = SV_TAKE(o->name),
-			.document = o->document, .line = o->line, .pod = SV_TAKE(o->pod),
-			.secret = SV_TAKE(o->secret), .complaints = o->complaints,
+			.file = f,
+			.kind = o->kind,
+			.ns = SV_TAKE(o->ns),
+			.name = SV_TAKE(o->name),
+			.document = o->document,
+			.line = o->line,
+			.pod = SV_TAKE(o->pod),
+			.secret = SV_TAKE(o->secret),
+			.complaints = o->complaints,
 			.since_ms = now_ms,
 		};
 		o->complaints = (struct sv_complaints){ 0 };
@@ -417,8 +423,8 @@ static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t
 			continue;
 		e->pod = old->pod ? sv_pod_ref(old->pod) : NULL;
 		e->secret = old->secret ? sv_secret_ref(old->secret) : NULL;
-		if (old->complaints.n > 0 && strcmp(old->complaints.items[0].message,
-						    e->complaints.items[0].message) == 0)
+		if (old->complaints.n > 0 &&
+		    strcmp(old->complaints.items[0].message, e->complaints.items[0].message) == 0)
 			e->since_ms = old->since_ms;
 	}
 	return entries;
@@ -539,17 +545,25 @@ bool sv_catalog_has(const struct sv_catalog *c, const char *path)
 
 static const char *reason_of(const struct entry *e)
 {
-	return e->kind == SV_KIND_POD	 ? "InvalidPod" :
-	       e->kind == SV_KIND_SECRET ? "InvalidSecret" :
-					   "InvalidManifest";
+	return e->kind == SV_KIND_POD      ? "InvalidPod"
+	       : e->kind == SV_KIND_SECRET ? "InvalidSecret"
+					   : "InvalidManifest";
 }
 
 static struct sv_problem about_entry(const struct entry *e)
 {
 	return (struct sv_problem){
-		.source = "manifest", .file = e->file->path, .document = (int)e->document,
-		.line = e->line, .kind = sv_kind_name(e->kind), .ns = e->ns, .name = e->name,
-		.field = "", .category = "", .reason = reason_of(e), .since_ms = e->since_ms,
+		.source = "manifest",
+		.file = e->file->path,
+		.document = (int)e->document,
+		.line = e->line,
+		.kind = sv_kind_name(e->kind),
+		.ns = e->ns,
+		.name = e->name,
+		.field = "",
+		.category = "",
+		.reason = reason_of(e),
+		.since_ms = e->since_ms,
 	};
 }
 
@@ -592,9 +606,18 @@ void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void 
 	for (i = 0; i < c->files.n; i++) {
 		const struct file *f = c->files.entries[i].value;
 		struct sv_problem p = {
-			.source = "manifest", .file = f->path, .document = -1, .line = f->line,
-			.kind = "", .ns = "", .name = "", .field = "", .category = "",
-			.reason = f->reason, .message = f->message, .since_ms = f->since_ms,
+			.source = "manifest",
+			.file = f->path,
+			.document = -1,
+			.line = f->line,
+			.kind = "",
+			.ns = "",
+			.name = "",
+			.field = "",
+			.category = "",
+			.reason = f->reason,
+			.message = f->message,
+			.since_ms = f->since_ms,
 		};
 		bool secret = false;
 
@@ -611,8 +634,9 @@ void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void 
 			p.line = 0;
 			p.category = "";
 			p.reason = "InsecurePermissions";
-			p.message = "holds a Secret and may be read by group or others: chmod it to "
-				    "0600";
+			p.message =
+				"holds a Secret and may be read by group or others: chmod it to "
+				"0600";
 			p.warning = true;
 			fn(arg, &p);
 		}

@@ -43,9 +43,10 @@ static char *escaped(const char *s, size_t max)
 }
 
 /* @value as it is to be printed, quotes included; NULL for none. */
-__attribute__((format(printf, 5, 0))) static void
-complain(struct sv_complaints *c, enum sv_category category, const char *field, const char *value,
-	 const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void complain(struct sv_complaints *c,
+							   enum sv_category category,
+							   const char *field, const char *value,
+							   const char *fmt, va_list ap)
 {
 	sv_autobuf struct sv_buf b = { 0 }, detail = { 0 };
 	sv_autofree char *safe_field = escaped(field, 8192);
@@ -77,9 +78,9 @@ complain(struct sv_complaints *c, enum sv_category category, const char *field, 
 		goto out_of_memory;
 	}
 	c->items = items;
-	items[c->n++] = (struct sv_complaint){
-		.category = category, .field = SV_TAKE(safe_field), .message = SV_TAKE(message)
-	};
+	items[c->n++] = (struct sv_complaint){ .category = category,
+					       .field = SV_TAKE(safe_field),
+					       .message = SV_TAKE(message) };
 	return;
 out_of_memory:
 	c->out_of_memory = true;

@@ -35,7 +35,7 @@ struct sv_complaint {
 	unsigned line; /* in the file, from 1; 0 where unknown */
 };
 
-struct sv_complaints { /* all zero: none */
+struct sv_complaints {              /* all zero: none */
 	struct sv_complaint *items; /* in the order of discovery */
 	size_t n, dropped;
 	bool out_of_memory;

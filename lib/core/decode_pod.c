@@ -163,9 +163,10 @@ static int read_secret_volume(struct sv_decoder *d, struct json_object *node, st
 	return read_items(d, node, "v1.SecretVolumeSource.Items", s, NULL, 0);
 }
 
-static const char *const projections[] = { "secret", "configMap", "downwardAPI",
-					   "serviceAccountToken", "clusterTrustBundle",
-					   "podCertificate", NULL };
+static const char *const projections[] = {
+	"secret",         "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle",
+	"podCertificate", NULL
+};
 
 static int read_projection(struct sv_decoder *d, struct json_object *node, struct sv_volume *v,
 			   struct sv_strmap *paths, size_t volume_at)
@@ -241,13 +242,36 @@ static int read_projected_volume(struct sv_decoder *d, struct json_object *node,
 }
 
 /* In the order in which the API server looks at them: the second one found is the one it names. */
-static const char *const volume_kinds[] = {
-	"emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret",
-	"nfs", "iscsi", "glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs",
-	"quobyte", "downwardAPI", "fc", "configMap", "azureFile", "vsphereVolume",
-	"photonPersistentDisk", "portworxVolume", "azureDisk", "storageos", "projected", "scaleIO",
-	"csi", "ephemeral", "image", NULL
-};
+static const char *const volume_kinds[] = { "emptyDir",
+					    "hostPath",
+					    "gitRepo",
+					    "gcePersistentDisk",
+					    "awsElasticBlockStore",
+					    "secret",
+					    "nfs",
+					    "iscsi",
+					    "glusterfs",
+					    "flocker",
+					    "persistentVolumeClaim",
+					    "rbd",
+					    "cinder",
+					    "cephfs",
+					    "quobyte",
+					    "downwardAPI",
+					    "fc",
+					    "configMap",
+					    "azureFile",
+					    "vsphereVolume",
+					    "photonPersistentDisk",
+					    "portworxVolume",
+					    "azureDisk",
+					    "storageos",
+					    "projected",
+					    "scaleIO",
+					    "csi",
+					    "ephemeral",
+					    "image",
+					    NULL };
 
 static int read_volume(struct pod_walk *w, struct json_object *node, struct sv_volume *v)
 {
@@ -428,8 +452,8 @@ static int read_mounts(struct pod_walk *w, struct json_object *node, bool privil
 
 static const char *check_env_name(const struct sv_decoder *d, const char *name)
 {
-	return d->opts && d->opts->strict_env_names ? sv_check_env_name(name) :
-						      sv_check_env_name_relaxed(name);
+	return d->opts && d->opts->strict_env_names ? sv_check_env_name(name)
+						    : sv_check_env_name_relaxed(name);
 }
 
 static int read_secret_key(struct sv_decoder *d, struct json_object *node, struct sv_env_var *ret)
@@ -747,8 +771,7 @@ static int read_containers(struct pod_walk *w, struct json_object *spec)
 	if (sv_list_len(lists[1]) == 0)
 		sv_reject(d, SV_REQUIRED, "containers", NULL, "");
 	if (sv_list_len(lists[2]) > 0 && !(d->opts && d->opts->from_api))
-		sv_reject(d, SV_FORBIDDEN, "ephemeralContainers", NULL,
-			  "cannot be set on create");
+		sv_reject(d, SV_FORBIDDEN, "ephemeralContainers", NULL, "cannot be set on create");
 	for (k = 0; k < SV_ARRAY_SIZE(kinds) && r == 0; k++) {
 		struct sv_place place = sv_enter(d, kinds[k].field, lists[k]);
 
@@ -878,8 +901,8 @@ static int read_status(struct sv_decoder *d, struct json_object *tree, struct js
 		return r;
 	pod->terminated = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
 	if (deleted && !runs(apps) && !runs(inits))
-		pod->terminated = pod->terminated || sv_list_len(apps) > 0 ||
-				  strcmp(phase, "Running") != 0;
+		pod->terminated =
+			pod->terminated || sv_list_len(apps) > 0 || strcmp(phase, "Running") != 0;
 	return 0;
 }
 
@@ -927,7 +950,8 @@ static int keep_labels(const struct sv_pod *pod, struct json_object *meta, const
 	r = make_array(ret, (size_t)json_object_object_length(map), sizeof(**ret));
 	if (r)
 		return r;
-	json_object_object_foreach(map, key, value) {
+	json_object_object_foreach(map, key, value)
+	{
 		struct sv_label *l = &(*ret)[(*n)++];
 
 		l->name = strdup(key);

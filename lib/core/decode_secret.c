@@ -53,8 +53,8 @@ static int read_string_value(struct sv_decoder *d, struct json_object *node, str
 		return 0;
 	if (!json_object_is_type(node, json_type_string))
 		return sv_reject_type(d, NULL, "v1.Secret.StringData", "expects a string");
-	return sv_bytes_copy(json_object_get_string(node),
-			     (size_t)json_object_get_string_len(node), ret);
+	return sv_bytes_copy(json_object_get_string(node), (size_t)json_object_get_string_len(node),
+			     ret);
 }
 
 static int read_entry(struct sv_decoder *d, struct sv_secret *s, const char *key,
@@ -86,7 +86,8 @@ static int read_map(struct sv_decoder *d, struct sv_secret *s, struct json_objec
 	size_t n_data = s->n_keys; /* sorted; none while data itself is read */
 	int r = 0;
 
-	json_object_object_foreach(map, key, value) {
+	json_object_object_foreach(map, key, value)
+	{
 		r = read_entry(d, s, key, value, is_data, n_data);
 		if (r)
 			break;
@@ -237,7 +238,9 @@ static int read_secret(struct sv_decoder *d, struct json_object *tree, struct sv
 int sv_decode_secret(struct json_object *tree, const struct sv_decode_opts *opts,
 		     struct sv_secret **ret, struct sv_complaints *c)
 {
-	struct sv_decoder d = { .kind = "Secret", .opts = opts, .c = c, .line = sv_tree_line(tree) };
+	struct sv_decoder d = {
+		.kind = "Secret", .opts = opts, .c = c, .line = sv_tree_line(tree)
+	};
 	sv_autosecret struct sv_secret *s = sv_secret_new();
 	size_t before = c->n;
 	int r;

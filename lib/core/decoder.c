@@ -227,14 +227,14 @@ static int read_int(struct sv_decoder *d, struct json_object *from, const char *
 	return 0;
 }
 
-int sv_read_int32(struct sv_decoder *d, struct json_object *from, const char *field,
-		  const char *go, int64_t *ret)
+int sv_read_int32(struct sv_decoder *d, struct json_object *from, const char *field, const char *go,
+		  int64_t *ret)
 {
 	return read_int(d, from, field, go, INT32_MIN, INT32_MAX, ret);
 }
 
-int sv_read_int64(struct sv_decoder *d, struct json_object *from, const char *field,
-		  const char *go, int64_t *ret)
+int sv_read_int64(struct sv_decoder *d, struct json_object *from, const char *field, const char *go,
+		  int64_t *ret)
 {
 	return read_int(d, from, field, go, INT64_MIN, INT64_MAX, ret);
 }
@@ -249,7 +249,8 @@ int sv_check_string_map(struct sv_decoder *d, struct json_object *from, const ch
 	if (r || !map)
 		return r;
 	place = sv_enter(d, field, map);
-	json_object_object_foreach(map, key, value) {
+	json_object_object_foreach(map, key, value)
+	{
 		if (value && !json_object_is_type(value, json_type_string)) {
 			struct sv_place at = sv_enter_key(d, key, value);
 

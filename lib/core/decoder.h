@@ -55,10 +55,10 @@ int sv_read_string(struct sv_decoder *d, struct json_object *from, const char *f
 		   const char *go, char **ret);
 int sv_read_bool(struct sv_decoder *d, struct json_object *from, const char *field, const char *go,
 		 bool *ret);
-int sv_read_int32(struct sv_decoder *d, struct json_object *from, const char *field,
-		  const char *go, int64_t *ret);
-int sv_read_int64(struct sv_decoder *d, struct json_object *from, const char *field,
-		  const char *go, int64_t *ret);
+int sv_read_int32(struct sv_decoder *d, struct json_object *from, const char *field, const char *go,
+		  int64_t *ret);
+int sv_read_int64(struct sv_decoder *d, struct json_object *from, const char *field, const char *go,
+		  int64_t *ret);
 /* A map of strings: only the types are checked. */
 int sv_check_string_map(struct sv_decoder *d, struct json_object *from, const char *field,
 			const char *go);

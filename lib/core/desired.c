@@ -108,8 +108,8 @@ void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const
 int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			     const char *name, const char *text)
 {
-	struct sv_desired_secret *s = text ? get_secret(d, origin, ns, name) :
-					     find_secret(d, origin, ns, name);
+	struct sv_desired_secret *s =
+		text ? get_secret(d, origin, ns, name) : find_secret(d, origin, ns, name);
 	char *copy = text ? strdup(text) : NULL;
 
 	if (text && (!s || !copy)) {
@@ -142,7 +142,8 @@ static int add_user(struct sv_desired_secret *s, struct sv_wanted *w)
 }
 
 /* A volume may name one Secret several times and is then its user as often. */
-static void remove_user(struct sv_desired *d, struct sv_desired_secret *s, const struct sv_wanted *w)
+static void remove_user(struct sv_desired *d, struct sv_desired_secret *s,
+			const struct sv_wanted *w)
 {
 	size_t i, n = 0;
 

@@ -25,7 +25,8 @@ struct sv_wanted {
 	struct sv_pod *pod;          /* counted */
 	const struct sv_volume *vol; /* of that Pod */
 	bool used;                   /* a container mounts it (R21) */
-	struct sv_secret **pins;     /* immutable Secrets it was published from (section 7.7 of the contract) */
+	struct sv_secret *
+		*pins; /* immutable Secrets it was published from (section 7.7 of the contract) */
 	size_t n_pins;
 };
 
@@ -48,11 +49,11 @@ struct sv_desired_pod {
 };
 
 struct sv_desired {
-	struct sv_strmap pods[SV_N_ORIGINS];    /* key -> struct sv_desired_pod */
-	struct sv_strmap secrets[SV_N_ORIGINS]; /* key -> struct sv_desired_secret */
-	struct sv_strmap wanted;                /* id -> struct sv_wanted */
-	bool expected[SV_N_ORIGINS]; /* there is a source of this origin */
-	bool synced[SV_N_ORIGINS];   /* it has told everything once */
+	struct sv_strmap pods[SV_N_ORIGINS];        /* key -> struct sv_desired_pod */
+	struct sv_strmap secrets[SV_N_ORIGINS];     /* key -> struct sv_desired_secret */
+	struct sv_strmap wanted;                    /* id -> struct sv_wanted */
+	bool expected[SV_N_ORIGINS];                /* there is a source of this origin */
+	bool synced[SV_N_ORIGINS];                  /* it has told everything once */
 	void (*changed)(void *arg, const char *id); /* a volume is to be looked at; may be NULL */
 	void *arg;
 };

@@ -45,21 +45,32 @@ static int fail(struct checker *k, int r, const char *fmt, ...)
 			  b.failed ? "out of memory" : b.ptr);
 }
 
+/* A byte between quotes as Go shows it: to Go, a byte beyond ASCII is a Latin-1 character. */
+static void quote_byte(char out[16], unsigned char c)
+{
+	if (c == '\'' || c == '\\')
+		(void)snprintf(out, 16, "'\\%c'", c);
+	else if (c >= '\a' && c <= '\r')
+		(void)snprintf(out, 16, "'\\%c'", "abtnvfr"[c - '\a']);
+	else if (c < 0x20 || c == 0x7f)
+		(void)snprintf(out, 16, "'\\x%02x'", c);
+	else if (c < 0x80)
+		(void)snprintf(out, 16, "'%c'", c);
+	else if (c <= 0xa0 || c == 0xad)
+		(void)snprintf(out, 16, "'\\u%04x'", c);
+	else
+		(void)snprintf(out, 16, "'%c%c'", 0xc0 | c >> 6, 0x80 | (c & 0x3f));
+}
+
 /* Go's complaint about the byte at the position, or about the end of the text. */
 static int invalid(struct checker *k, const char *where)
 {
-	char c;
+	char quoted[16];
 
 	if (k->pos >= k->len)
 		return fail(k, SV_TREE_E_SYNTAX, "unexpected end of JSON input");
-	c = k->text[k->pos];
-	if (c == '\'')
-		return fail(k, SV_TREE_E_SYNTAX, "invalid character '\\'' %s", where);
-	if (c < 0x20 || c == 0x7f)
-		return fail(k, SV_TREE_E_SYNTAX, "invalid character '\\x%02x' %s", (unsigned char)c,
-			    where);
-	return fail(k, SV_TREE_E_SYNTAX, "invalid character '%.*s' %s",
-		    (int)sv_utf8_len(k->text + k->pos, k->len - k->pos), k->text + k->pos, where);
+	quote_byte(quoted, (unsigned char)k->text[k->pos]);
+	return fail(k, SV_TREE_E_SYNTAX, "invalid character %s %s", quoted, where);
 }
 
 static int peek(const struct checker *k)

@@ -21,11 +21,12 @@ const char *sv_kind_name(enum sv_kind kind); /* "Pod", "Secret", "" */
 
 struct sv_manifest_object {
 	enum sv_kind kind;
-	char *ns, *name; /* as far as they could be read, else ""; for a Pod that is in order the Pod's own */
-	unsigned document; /* from 0 */
-	unsigned line;     /* where the object begins; 0 where unknown */
-	struct sv_pod *pod;       /* set if a Pod and in order; owned */
-	struct sv_secret *secret; /* set if a Secret and in order; owned */
+	char *ns,
+		*name; /* as far as they could be read, else ""; for a Pod that is in order the Pod's own */
+	unsigned document;               /* from 0 */
+	unsigned line;                   /* where the object begins; 0 where unknown */
+	struct sv_pod *pod;              /* set if a Pod and in order; owned */
+	struct sv_secret *secret;        /* set if a Secret and in order; owned */
 	struct sv_complaints complaints; /* not empty if and only if neither is set */
 };
 

@@ -72,7 +72,7 @@ struct sv_volume {
 
 struct sv_mount {
 	char *volume;
-	char *path; /* mountPath as written */
+	char *path;                     /* mountPath as written */
 	char *sub_path, *sub_path_expr; /* "" where absent (R19) */
 	bool read_only;
 };
@@ -112,7 +112,7 @@ struct sv_container {
 	size_t n_env_from;
 	struct sv_env_var *env;
 	size_t n_env;
-	char **command, **args; /* NULL-terminated, or NULL */
+	char **command, **args;            /* NULL-terminated, or NULL */
 	int64_t run_as_user, run_as_group; /* -1: not set */
 };
 
@@ -125,8 +125,8 @@ struct sv_pod {
 	char *ns, *name;
 	char *uid; /* metadata.uid, or derived from namespace and name: a safe directory name */
 	char *node_name;
-	bool terminated; /* R24 */
-	int64_t fs_group; /* -1: not set; 0 counts as set (R44) */
+	bool terminated;                   /* R24 */
+	int64_t fs_group;                  /* -1: not set; 0 counts as set (R44) */
 	int64_t run_as_user, run_as_group; /* -1: not set */
 	int64_t *supplemental_groups;
 	size_t n_supplemental_groups;
@@ -162,6 +162,6 @@ bool sv_pod_mounts(const struct sv_pod *pod, const char *volume);
 SV_AUTO(secret, struct sv_secret, sv_secret_unref)
 SV_AUTO(pod, struct sv_pod, sv_pod_unref)
 #define sv_autosecret __attribute__((cleanup(sv_cleanup_secret)))
-#define sv_autopod    __attribute__((cleanup(sv_cleanup_pod)))
+#define sv_autopod __attribute__((cleanup(sv_cleanup_pod)))
 
 #endif

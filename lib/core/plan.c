@@ -146,8 +146,8 @@ static const struct sv_secret_key *find_key(const struct sv_secret *s, const cha
 	const struct sv_bytes *value = sv_secret_value(s, name);
 
 	return value ? (const struct sv_secret_key *)((const char *)value -
-						      offsetof(struct sv_secret_key, value)) :
-		       NULL;
+						      offsetof(struct sv_secret_key, value))
+		     : NULL;
 }
 
 static int add_files(struct builder *b, const struct sv_secret_source *src,
@@ -248,8 +248,7 @@ static int sort_files(struct sv_plan *plan)
 		list[i] = (struct ordered){ plan->files[i], i };
 	qsort(list, plan->n_files, sizeof(*list), compare_ordered);
 	for (i = 0; i < plan->n_files; i++) {
-		if (i + 1 < plan->n_files &&
-		    strcmp(list[i].file.path, list[i + 1].file.path) == 0)
+		if (i + 1 < plan->n_files && strcmp(list[i].file.path, list[i + 1].file.path) == 0)
 			file_done(&list[i].file);
 		else
 			plan->files[n++] = list[i].file;
@@ -360,11 +359,12 @@ static int add_nested(struct builder *b, const struct sv_container *c, char **pa
 				continue;
 			last = paths[j];
 			if (strncmp(rel, "..", 2) == 0)
-				return sv_err_set(b->err, SV_PLAN_E_PATH,
-						  "invalid path: mount point \"%s\" of container "
-						  "\"%s\" lies below volume \"%s\" and must not start "
-						  "with '..' there",
-						  paths[j], c->name, b->vol->name);
+				return sv_err_set(
+					b->err, SV_PLAN_E_PATH,
+					"invalid path: mount point \"%s\" of container "
+					"\"%s\" lies below volume \"%s\" and must not start "
+					"with '..' there",
+					paths[j], c->name, b->vol->name);
 			if (strlen(rel) > SV_PATH_USABLE_MAX || sv_check_payload_path(rel))
 				return sv_err_set(b->err, SV_PLAN_E_PATH,
 						  "invalid path: mount point of container \"%s\" "

@@ -15,22 +15,24 @@
 
 /* Refusals (> 0): the input is at fault, and trying again without new input is useless. */
 enum {
-	SV_PLAN_E_NO_SECRET = 1, /* a Secret does not exist, or only in a version that was refused */
-	SV_PLAN_E_NO_KEY,        /* items lists a key that the Secret lacks */
-	SV_PLAN_E_PATH,          /* a path that is impossible (R36, R37) */
-	SV_PLAN_E_CLASH,         /* a path is wanted as a file and as a directory */
-	SV_PLAN_E_TOO_LARGE,     /* over the size limit of a volume */
-	SV_PLAN_E_UNSUPPORTED,   /* a projected source that is not a Secret */
-	SV_PLAN_E_PENDING,       /* a source has not answered yet whether a Secret exists */
-	SV_PLAN_E_FORBIDDEN,     /* the API server does not let us read a Secret */
-	SV_PLAN_E_UNAVAILABLE,   /* the source that has a Secret cannot be reached */
+	SV_PLAN_E_NO_SECRET =
+		1,             /* a Secret does not exist, or only in a version that was refused */
+	SV_PLAN_E_NO_KEY,      /* items lists a key that the Secret lacks */
+	SV_PLAN_E_PATH,        /* a path that is impossible (R36, R37) */
+	SV_PLAN_E_CLASH,       /* a path is wanted as a file and as a directory */
+	SV_PLAN_E_TOO_LARGE,   /* over the size limit of a volume */
+	SV_PLAN_E_UNSUPPORTED, /* a projected source that is not a Secret */
+	SV_PLAN_E_PENDING,     /* a source has not answered yet whether a Secret exists */
+	SV_PLAN_E_FORBIDDEN,   /* the API server does not let us read a Secret */
+	SV_PLAN_E_UNAVAILABLE, /* the source that has a Secret cannot be reached */
 };
 
 struct sv_plan_file {
 	char *path;  /* relative, cleaned, '/'-separated, no element is "..": see validate.h */
 	mode_t mode; /* permission bits, 0000-0777, fsGroup's bits included; no umask applies */
 	size_t size; /* bytes */
-	const struct sv_bytes *value; /* borrowed from a Secret that the plan holds; NULL once forgotten */
+	const struct sv_bytes
+		*value;     /* borrowed from a Secret that the plan holds; NULL once forgotten */
 	const char *secret; /* whose it is: a name in `secrets` */
 	char *key;          /* owned, or the same pointer as path */
 };
@@ -66,8 +68,8 @@ mode_t sv_plan_dir_mode(const struct sv_plan *plan);  /* 0755 or 02755 */
  * is forgiven by `optional` (R50). For NO_SECRET a text in @err, if any, says why it is missing
  * although something of that name is there.
  */
-typedef int (*sv_secret_lookup)(void *arg, const char *ns, const char *name,
-				struct sv_secret **ret, struct sv_err *err);
+typedef int (*sv_secret_lookup)(void *arg, const char *ns, const char *name, struct sv_secret **ret,
+				struct sv_err *err);
 
 /**
  * sv_plan_make() - project Secrets through a volume

@@ -109,12 +109,14 @@ static enum sv_outcome fail(struct sv_actuals *s, struct sv_actual *a, const cha
 	a->failures++;
 	a->retry_ms = now_ms + (delay < SV_RETRY_MAX_MS ? delay : SV_RETRY_MAX_MS);
 	if (sv_actuals_note_time(s, a) < 0)
-		sv_actuals_enqueue(s, a, false); /* without a place in the list: at once is better than never */
+		sv_actuals_enqueue(
+			s, a,
+			false); /* without a place in the list: at once is better than never */
 	set_text(&a->last_error, message);
 	set_state(a,
-		  a->state == SV_STATE_REMOVING ? SV_STATE_REMOVING :
-		  a->mounted			? SV_STATE_STALE :
-						  SV_STATE_FAILED,
+		  a->state == SV_STATE_REMOVING ? SV_STATE_REMOVING
+		  : a->mounted                  ? SV_STATE_STALE
+						: SV_STATE_FAILED,
 		  reason, message);
 	return SV_OUTCOME_FAILED;
 }
@@ -125,9 +127,9 @@ static enum sv_outcome refuse(struct sv_actual *a, const char *reason, const cha
 	clear_retry(a);
 	set_text(&a->last_error, message);
 	return set_state(a, a->mounted ? SV_STATE_STALE : SV_STATE_REFUSED, reason, message) ==
-			       SV_OUTCOME_NONE ?
-		       SV_OUTCOME_NONE :
-		       SV_OUTCOME_FAILED;
+			       SV_OUTCOME_NONE
+		       ? SV_OUTCOME_NONE
+		       : SV_OUTCOME_FAILED;
 }
 
 /* ---- start --------------------------------------------------------------------------------- */

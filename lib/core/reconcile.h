@@ -30,12 +30,12 @@ enum sv_fault {
 
 struct sv_action {
 	enum sv_action_kind kind;
-	char *id; /* the volume's path below the root directory */
-	char *ns, *pod, *volume; /* for the by-name link; "" if not known */
-	struct sv_plan *plan;    /* SYNC: owned, holds its Secrets */
-	bool mounted;            /* what the record says */
-	size_t size_limit;       /* SYNC: bytes of payload that a volume may have */
-	uint64_t generation;     /* SYNC: of the new content, if new content is written */
+	char *id;                        /* the volume's path below the root directory */
+	char *ns, *pod, *volume;         /* for the by-name link; "" if not known */
+	struct sv_plan *plan;            /* SYNC: owned, holds its Secrets */
+	bool mounted;                    /* what the record says */
+	size_t size_limit;               /* SYNC: bytes of payload that a volume may have */
+	uint64_t generation;             /* SYNC: of the new content, if new content is written */
 	struct sv_old_generation *clean; /* CLEAN: which ones */
 	size_t n_clean;
 
@@ -46,10 +46,12 @@ struct sv_action {
 	bool is_mounted;  /* SYNC, REMOVE: afterwards */
 	bool changed;     /* SYNC: a new generation was written */
 	uint64_t current; /* SYNC: the generation that is there now */
-	int64_t current_ms, born_ms; /* SYNC: when it was made, when the volume was; Unix time, 0: unknown */
+	int64_t current_ms,
+		born_ms; /* SYNC: when it was made, when the volume was; Unix time, 0: unknown */
 	enum sv_medium medium;
 	bool listed; /* SYNC: `old` is all there is */
-	struct sv_old_generation *old; /* other generations that are there; CLEAN: that resisted; owned */
+	struct sv_old_generation
+		*old; /* other generations that are there; CLEAN: that resisted; owned */
 	size_t n_old;
 };
 

@@ -239,8 +239,8 @@ static struct json_object *volumes_of(const struct sv_actuals *s, const char *ui
 }
 
 static struct json_object *make_pod(const char *ns, const char *name, const char *uid,
-				    const char *source, const struct sv_actuals *s,
-				    bool terminated, bool gone, int64_t created_ms)
+				    const char *source, const struct sv_actuals *s, bool terminated,
+				    bool gone, int64_t created_ms)
 {
 	struct json_object *o = json_object_new_object(), *volumes;
 	struct pod_counts n = { 0, 0, 0 };
@@ -249,10 +249,10 @@ static struct json_object *make_pod(const char *ns, const char *name, const char
 	if (!o)
 		return NULL;
 	volumes = volumes_of(s, uid, &n);
-	state = gone || (terminated && n.removing > 0) ? "Removing" :
-		terminated			       ? "Terminated" :
-		n.ready == n.wanted		       ? "Ready" :
-							 "NotReady";
+	state = gone || (terminated && n.removing > 0) ? "Removing"
+		: terminated                           ? "Terminated"
+		: n.ready == n.wanted                  ? "Ready"
+						       : "NotReady";
 	sv_json_text(o, "namespace", ns);
 	sv_json_text(o, "name", name);
 	sv_json_text(o, "uid", uid);

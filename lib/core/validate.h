@@ -11,25 +11,26 @@
 #include "complaint.h"
 #include "object.h"
 
-#define SV_SUBDOMAIN_MAX    253     /* bytes of an object name (R1) */
-#define SV_LABEL_MAX        63      /* bytes of a volume or namespace name (R11) */
-#define SV_KEY_MAX          253     /* bytes of a Secret's key (R5) */
-#define SV_SECRET_SIZE_MAX  1048576 /* bytes: sum of a Secret's decoded values (R6) */
-#define SV_MODE_MAX         0777    /* R15 */
-#define SV_ID_MAX           2147483647LL /* users and groups (R23) */
-#define SV_PATH_MAX_BYTES   4096    /* of an item path as written (R36) */
-#define SV_ELEMENT_MAX      255     /* bytes of one element of it (R36) */
-#define SV_PATH_USABLE_MAX  4000    /* bytes of a cleaned path: more cannot be opened below a mount point */
-#define SV_UID_MAX          128     /* bytes of metadata.uid, which becomes a directory name */
+#define SV_SUBDOMAIN_MAX 253       /* bytes of an object name (R1) */
+#define SV_LABEL_MAX 63            /* bytes of a volume or namespace name (R11) */
+#define SV_KEY_MAX 253             /* bytes of a Secret's key (R5) */
+#define SV_SECRET_SIZE_MAX 1048576 /* bytes: sum of a Secret's decoded values (R6) */
+#define SV_MODE_MAX 0777           /* R15 */
+#define SV_ID_MAX 2147483647LL     /* users and groups (R23) */
+#define SV_PATH_MAX_BYTES 4096     /* of an item path as written (R36) */
+#define SV_ELEMENT_MAX 255         /* bytes of one element of it (R36) */
+#define SV_PATH_USABLE_MAX \
+	4000           /* bytes of a cleaned path: more cannot be opened below a mount point */
+#define SV_UID_MAX 128 /* bytes of metadata.uid, which becomes a directory name */
 
 /* Each returns NULL if fine, else the text of the first complaint (a constant). */
 const char *sv_check_subdomain(const char *name);
 const char *sv_check_label(const char *name);
 const char *sv_check_secret_key(const char *key);
 const char *sv_check_uid(const char *uid);
-const char *sv_check_relative_path(const char *path); /* R14, layer api */
-const char *sv_check_sub_path(const char *path);      /* R19: leading "..x" is allowed */
-const char *sv_check_env_name(const char *name);      /* R68, the strict pattern */
+const char *sv_check_relative_path(const char *path);    /* R14, layer api */
+const char *sv_check_sub_path(const char *path);         /* R19: leading "..x" is allowed */
+const char *sv_check_env_name(const char *name);         /* R68, the strict pattern */
 const char *sv_check_env_name_relaxed(const char *name); /* R87 */
 
 /* The kubelet's check of a path before it writes (R36). NULL if fine. */

@@ -39,14 +39,15 @@ static bool is_one_of(const char *s, const char *const *list)
 
 static bool resolve_word(const char *s, struct scalar *ret)
 {
-	static const char *const yes[] = { "y",	   "Y",	   "yes", "Yes", "YES", "true",
-					   "True", "TRUE", "on",  "On",	 "ON",	NULL };
-	static const char *const no[] = { "n",	   "N",	    "no",  "No",  "NO",	 "false",
+	static const char *const yes[] = { "y",    "Y",    "yes", "Yes", "YES", "true",
+					   "True", "TRUE", "on",  "On",  "ON",  NULL };
+	static const char *const no[] = { "n",     "N",     "no",  "No",  "NO",  "false",
 					  "False", "FALSE", "off", "Off", "OFF", NULL };
 	static const char *const nil[] = { "", "~", "null", "Null", "NULL", NULL };
 	static const char *const nan_[] = { ".nan", ".NaN", ".NAN", NULL };
-	static const char *const inf[] = { ".inf",  ".Inf",  ".INF", "+.inf",
-					   "+.Inf", "+.INF", NULL };
+	static const char *const inf[] = {
+		".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", NULL
+	};
 	static const char *const minus_inf[] = { "-.inf", "-.Inf", "-.INF", NULL };
 
 	if (is_one_of(s, yes) || is_one_of(s, no))
@@ -175,6 +176,7 @@ struct anchor {
 	char *name;
 	struct json_object *node; /* counted */
 	size_t size;              /* nodes below and including it, written out */
+	unsigned height;          /* levels below it, likewise */
 };
 
 struct reader {
@@ -183,7 +185,8 @@ struct reader {
 	size_t len;
 	struct anchor *anchors; /* of this document */
 	size_t n_anchors;
-	size_t nodes; /* of this document, aliases written out */
+	size_t nodes;     /* of this document, aliases written out */
+	unsigned deepest; /* level that was reached in the node being read, likewise */
 	struct sv_err *err;
 	unsigned line; /* of a failure */
 };
@@ -225,7 +228,7 @@ static struct anchor *find_anchor(struct reader *y, const char *name)
 }
 
 static int add_anchor(struct reader *y, const yaml_char_t *name, struct json_object *node,
-		      size_t size)
+		      size_t size, unsigned height)
 {
 	struct anchor *a;
 
@@ -236,6 +239,7 @@ static int add_anchor(struct reader *y, const yaml_char_t *name, struct json_obj
 		json_object_put(a->node);
 		a->node = json_object_get(node);
 		a->size = size;
+		a->height = height;
 		return 0;
 	}
 	a = reallocarray(y->anchors, y->n_anchors + 1, sizeof(*a));
@@ -248,6 +252,7 @@ static int add_anchor(struct reader *y, const yaml_char_t *name, struct json_obj
 		return sv_err_set(y->err, -ENOMEM, "cannot parse YAML");
 	a->node = json_object_get(node);
 	a->size = size;
+	a->height = height;
 	y->n_anchors++;
 	return 0;
 }
@@ -294,8 +299,8 @@ static int read_scalar(struct reader *y, const yaml_event_t *e, struct scalar *r
 	if (strlen(s) != e->data.scalar.length)
 		return 0; /* a NUL: no word, no number */
 	if (tagged ? !(has_tag(e, "int") || has_tag(e, "float") || has_tag(e, "bool") ||
-		       has_tag(e, "null")) :
-		     !plain || e->data.scalar.tag)
+		       has_tag(e, "null"))
+		   : !plain || e->data.scalar.tag)
 		return 0;
 	r = resolve(s, ret);
 	if (r)
@@ -343,14 +348,36 @@ static int scalar_node(struct reader *y, const yaml_event_t *e, struct json_obje
 		*ret = json_object_new_uint64(v.u);
 		break;
 	case FLOAT: /* an integral one is printed without a fraction on the way to JSON */
-		*ret = is_integral(v.f) ? json_object_new_int64((int64_t)v.f) :
-					  json_object_new_double(v.f);
+		*ret = is_integral(v.f) ? json_object_new_int64((int64_t)v.f)
+					: json_object_new_double(v.f);
 		break;
 	case STRING:
 		*ret = json_object_new_string_len(s, (int)e->data.scalar.length);
 		break;
 	}
 	return *ret ? 0 : sv_err_set(y->err, -ENOMEM, "cannot parse YAML");
+}
+
+/*
+ * A float as a key: the fewest digits that read back as the same 32-bit float, and an exponent
+ * where Go's FormatFloat(f, 'g', -1, 32) has one.
+ */
+static char *float_key(float f)
+{
+	char text[40];
+	int digits, exponent;
+
+	if (isnan(f) || isinf(f))
+		return strdup(isnan(f) ? ".nan" : f < 0 ? "-.inf" : ".inf");
+	for (digits = 0; digits < 9; digits++) {
+		(void)snprintf(text, sizeof(text), "%.*e", digits, (double)f);
+		if (strtof(text, NULL) == f)
+			break;
+	}
+	exponent = atoi(strchr(text, 'e') + 1);
+	if (exponent < -4 || exponent >= 6)
+		return sv_asprintf("%.*e", digits, (double)f);
+	return sv_asprintf("%.*f", digits > exponent ? digits - exponent : 0, (double)f);
 }
 
 /* The key that a scalar stands for: words and numbers in their normal form. */
@@ -375,27 +402,12 @@ static int key_text(struct reader *y, const yaml_event_t *e, char **ret)
 		*ret = sv_asprintf("%llu", (unsigned long long)v.u);
 		break;
 	case FLOAT:
-		*ret = isnan(v.f) ? strdup(".nan") :
-		       isinf(v.f) ? strdup(v.f < 0 ? "-.inf" : ".inf") :
-				    sv_asprintf("%.9g", v.f);
-		if (*ret && !isnan(v.f) && !isinf(v.f)) { /* the shortest that reads back, as Go */
-			int digits;
-
-			for (digits = 1; digits < 9; digits++) {
-				char text[40];
-
-				(void)snprintf(text, sizeof(text), "%.*g", digits, v.f);
-				if (strtof(text, NULL) == (float)v.f) {
-					free(*ret);
-					*ret = strdup(text);
-					break;
-				}
-			}
-		}
+		*ret = float_key((float)v.f);
 		break;
 	case STRING:
 		if (strlen((char *)e->data.scalar.value) != e->data.scalar.length)
-			return fail_at(y, SV_TREE_E_SYNTAX, line, "a map key holds a NUL character");
+			return fail_at(y, SV_TREE_E_SYNTAX, line,
+				       "a map key holds a NUL character");
 		*ret = strdup((char *)e->data.scalar.value);
 		break;
 	}
@@ -449,7 +461,8 @@ static int merge_map(struct reader *y, struct json_object *map, struct json_obje
 	if (!json_object_is_type(from, json_type_object))
 		return fail_at(y, SV_TREE_E_SYNTAX, line,
 			       "map merge requires map or sequence of maps as the value");
-	json_object_object_foreach(from, key, value) {
+	json_object_object_foreach(from, key, value)
+	{
 		if (json_object_object_get_ex(map, key, NULL))
 			continue;
 		if (json_object_object_add(map, key, json_object_get(value)) < 0) {
@@ -486,8 +499,8 @@ static int add_member(struct reader *y, struct json_object *map, const char *key
 static int anchor_key(struct reader *y, const yaml_char_t *anchor, const char *key)
 {
 	struct json_object *node = json_object_new_string(key);
-	int r = node ? add_anchor(y, anchor, node, 1) :
-		       sv_err_set(y->err, -ENOMEM, "cannot parse YAML");
+	int r = node ? add_anchor(y, anchor, node, 1, 0)
+		     : sv_err_set(y->err, -ENOMEM, "cannot parse YAML");
 
 	json_object_put(node);
 	return r;
@@ -515,8 +528,7 @@ static int read_map(struct reader *y, unsigned depth, struct json_object *map)
 		line = (unsigned)e.start_mark.line + 1;
 		is_merge = is_merge_key(&e);
 		if (e.type == YAML_ALIAS_EVENT) {
-			const struct anchor *a =
-				find_anchor(y, (const char *)e.data.alias.anchor);
+			const struct anchor *a = find_anchor(y, (const char *)e.data.alias.anchor);
 
 			if (a && json_object_is_type(a->node, json_type_string))
 				key = strdup(json_object_get_string(a->node));
@@ -552,7 +564,8 @@ static int read_map(struct reader *y, unsigned depth, struct json_object *map)
 	return r;
 }
 
-static int read_alias(struct reader *y, const yaml_event_t *e, struct json_object **ret)
+static int read_alias(struct reader *y, const yaml_event_t *e, unsigned depth,
+		      struct json_object **ret)
 {
 	const struct anchor *a = find_anchor(y, (const char *)e->data.alias.anchor);
 	unsigned line = (unsigned)e->start_mark.line + 1;
@@ -560,6 +573,10 @@ static int read_alias(struct reader *y, const yaml_event_t *e, struct json_objec
 
 	if (!a)
 		return fail_at(y, SV_TREE_E_SYNTAX, line, "unknown anchor");
+	if (a->height > SV_TREE_DEPTH_MAX - depth) /* whoever walks the tree relies on the limit */
+		return fail_at(y, SV_TREE_E_LIMIT, line, "nested too deep");
+	if (y->deepest < depth + a->height)
+		y->deepest = depth + a->height;
 	r = count(y, a->size, line);
 	if (r == 0)
 		*ret = json_object_get(a->node);
@@ -572,15 +589,17 @@ static int read_node(struct reader *y, yaml_event_t *e, unsigned depth, struct j
 	const yaml_char_t *anchor = NULL;
 	struct json_object *node = NULL;
 	size_t before = y->nodes;
+	unsigned above = y->deepest;
 	int r;
 
 	if (depth > SV_TREE_DEPTH_MAX)
 		return fail_at(y, SV_TREE_E_LIMIT, line, "nested too deep");
 	if (e->type == YAML_ALIAS_EVENT)
-		return read_alias(y, e, ret);
+		return read_alias(y, e, depth, ret);
 	r = count(y, 1, line);
 	if (r)
 		return r;
+	y->deepest = depth;
 	switch (e->type) {
 	case YAML_SCALAR_EVENT:
 		anchor = e->data.scalar.anchor;
@@ -600,9 +619,12 @@ static int read_node(struct reader *y, yaml_event_t *e, unsigned depth, struct j
 		r = fail_at(y, SV_TREE_E_SYNTAX, line, "unexpected event");
 	}
 	if (r == 0)
-		r = add_anchor(y, anchor, node, y->nodes - before);
+		r = add_anchor(y, anchor, node, y->nodes - before, y->deepest - depth);
+	if (y->deepest < above)
+		y->deepest = above;
 	if (r) {
-		json_object_put(node); /* aliases may share parts of it: the caller's free() wipes */
+		json_object_put(
+			node); /* aliases may share parts of it: the caller's free() wipes */
 		return r;
 	}
 	if (node && !json_object_is_type(node, json_type_double))
@@ -703,7 +725,8 @@ static void wipe(struct json_object *node)
 
 	switch (json_object_get_type(node)) {
 	case json_type_object: {
-		json_object_object_foreach(node, key, value) {
+		json_object_object_foreach(node, key, value)
+		{
 			(void)key;
 			wipe(value);
 		}

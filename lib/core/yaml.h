@@ -17,9 +17,9 @@
 
 #include "../base/err.h"
 
-#define SV_TREE_DEPTH_MAX     100     /* nesting of maps and lists */
-#define SV_TREE_NODES_MAX     1000000 /* nodes of a document, aliases counted as if written out */
-#define SV_TREE_DOCUMENTS_MAX 10000   /* documents of a file */
+#define SV_TREE_DEPTH_MAX 100       /* nesting of maps and lists */
+#define SV_TREE_NODES_MAX 1000000   /* nodes of a document, aliases counted as if written out */
+#define SV_TREE_DOCUMENTS_MAX 10000 /* documents of a file */
 
 enum {
 	SV_TREE_E_SYNTAX = 1, /* the text cannot be parsed */

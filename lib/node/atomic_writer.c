@@ -18,7 +18,7 @@
 #include "../base/cleanup.h"
 #include "fsutil.h"
 
-#define DATA	 "..data"
+#define DATA "..data"
 #define DATA_TMP "..data_tmp"
 #define RANDOM_DIGITS 6
 
@@ -37,7 +37,8 @@ static int make_name(uint64_t generation, char name[SV_DATA_DIR_MAX])
 	uint32_t random;
 
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
-		random = (uint32_t)getpid(); /* too early for randomness: the number is unique anyway */
+		random = (uint32_t)
+			getpid(); /* too early for randomness: the number is unique anyway */
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (!gmtime_r(&now.tv_sec, &tm))
 		return -EOVERFLOW;
@@ -142,8 +143,7 @@ static int same_content(int fd, const struct sv_bytes *want)
 			return -errno;
 		if (n == 0)
 			break;
-		if ((size_t)n > want->len - done ||
-		    memcmp(buf, want->ptr + done, (size_t)n) != 0) {
+		if ((size_t)n > want->len - done || memcmp(buf, want->ptr + done, (size_t)n) != 0) {
 			explicit_bzero(buf, sizeof(buf));
 			return 0;
 		}
@@ -187,8 +187,8 @@ static int count_files(int dirfd, size_t max, unsigned depth, size_t *count)
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		if (e->d_type == DT_DIR && depth < PATH_MAX / 2) {
-			sv_autoclose int sub = openat(dirfd, e->d_name, O_RDONLY | O_DIRECTORY |
-										O_NOFOLLOW | O_CLOEXEC);
+			sv_autoclose int sub = openat(
+				dirfd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 			r = sub < 0 ? -errno : count_files(sub, max, depth + 1, count);
 		} else {
@@ -266,8 +266,7 @@ static bool same_dirs(int dirfd, const struct sv_plan *plan)
 	    st.st_gid != group_of(plan))
 		return false;
 	for (i = 0; i < plan->n_dirs; i++) {
-		sv_autoclose int fd =
-			sv_open_beneath(dirfd, plan->dirs[i], O_PATH | O_DIRECTORY);
+		sv_autoclose int fd = sv_open_beneath(dirfd, plan->dirs[i], O_PATH | O_DIRECTORY);
 
 		if (fd < 0)
 			return false;
@@ -352,8 +351,8 @@ int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *re
 static int write_file(int dirfd, const char *name, const struct sv_plan *plan,
 		      const struct sv_plan_file *f)
 {
-	sv_autoclose int fd = openat(dirfd, name,
-				     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	sv_autoclose int fd =
+		openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r;
 
 	if (fd < 0)
@@ -383,8 +382,8 @@ static int write_files(int datafd, const struct sv_plan *plan, struct sv_err *er
 			sv_autoclose int fd = -1;
 
 			fd = parent ? sv_open_dirs(datafd, parent, sv_plan_dir_mode(plan), gid,
-						   false) :
-				      -ENOMEM;
+						   false)
+				    : -ENOMEM;
 			r = fd < 0 ? fd : write_file(fd, name + 1, plan, f);
 		} else {
 			r = write_file(datafd, f->path, plan, f);

@@ -24,8 +24,8 @@
 #include "../core/plan.h"
 
 struct sv_written {
-	uint64_t generation; /* that ..data points to; 0 if there is none */
-	int64_t made_ms;     /* Unix time of that generation */
+	uint64_t generation;           /* that ..data points to; 0 if there is none */
+	int64_t made_ms;               /* Unix time of that generation */
 	struct sv_old_generation *old; /* the other ones there; due_ms is not set. Owned */
 	size_t n_old;
 };

@@ -93,7 +93,9 @@ int sv_tmpfs_new(const struct sv_tmpfs_opts *opts, struct sv_err *err)
 
 static bool works(enum sv_medium medium)
 {
-	const struct sv_tmpfs_opts opts = { .medium = medium, .size = 4096, .mode = 0700, .gid = -1 };
+	const struct sv_tmpfs_opts opts = {
+		.medium = medium, .size = 4096, .mode = 0700, .gid = -1
+	};
 	int fd = sv_tmpfs_new(&opts, NULL);
 
 	if (fd >= 0)
@@ -137,8 +139,8 @@ int sv_tmpfs_attach(int mount_fd, int target_fd, struct sv_err *err)
 
 int sv_tmpfs_open_rw(int target_fd, struct sv_err *err)
 {
-	sv_autoclose int tree = open_tree(target_fd, "",
-					  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	sv_autoclose int tree =
+		open_tree(target_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	int r;
 
 	if (tree < 0)
@@ -193,8 +195,8 @@ static enum sv_medium medium_of(struct libmnt_fs *fs)
 		return SV_MEDIUM_RAMFS;
 	if (!type || strcmp(type, "tmpfs") != 0)
 		return SV_MEDIUM_UNKNOWN;
-	return opts && mnt_match_options(opts, "+noswap") ? SV_MEDIUM_TMPFS_NOSWAP :
-							    SV_MEDIUM_TMPFS;
+	return opts && mnt_match_options(opts, "+noswap") ? SV_MEDIUM_TMPFS_NOSWAP
+							  : SV_MEDIUM_TMPFS;
 }
 
 int sv_tmpfs_list(const char *dir, int (*fn)(void *arg, const char *path, enum sv_medium medium),

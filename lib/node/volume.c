@@ -19,7 +19,7 @@
 #include "fsutil.h"
 
 #define DIR_MODE 0750 /* of everything above the volumes, as the kubelet's pod directories */
-#define PAGE	 4096
+#define PAGE 4096
 
 /* ---- the root directory -------------------------------------------------------------------- */
 
@@ -48,7 +48,8 @@ int sv_node_open(const char *root, struct sv_node *ret, struct sv_err *err)
 	int r;
 
 	if (root[0] != '/')
-		return sv_err_set(err, -EINVAL, "root directory '%s' is not an absolute path", root);
+		return sv_err_set(err, -EINVAL, "root directory '%s' is not an absolute path",
+				  root);
 	r = make_path(root);
 	if (r < 0)
 		return sv_err_set(err, r, "cannot make root directory '%s'", root);
@@ -68,10 +69,10 @@ int sv_node_open(const char *root, struct sv_node *ret, struct sv_err *err)
 		goto fail;
 	}
 	if (flock(n.root_fd, LOCK_EX | LOCK_NB) < 0) {
-		r = errno == EWOULDBLOCK ?
-			    sv_err_set(err, -EBUSY, "another secretvold uses root directory '%s'",
-				       n.root) :
-			    sv_err_set(err, -errno, "cannot lock root directory '%s'", n.root);
+		r = errno == EWOULDBLOCK
+			    ? sv_err_set(err, -EBUSY, "another secretvold uses root directory '%s'",
+					 n.root)
+			    : sv_err_set(err, -errno, "cannot lock root directory '%s'", n.root);
 		goto fail;
 	}
 	*ret = n;
@@ -288,16 +289,14 @@ static int check_target(int fd, struct sv_action *action)
 
 static int attach(const struct sv_node *n, struct sv_action *action, int mnt)
 {
-	sv_autoclose int target =
-		sv_open_dirs(n->root_fd, action->id, DIR_MODE, (gid_t)-1, false);
+	sv_autoclose int target = sv_open_dirs(n->root_fd, action->id, DIR_MODE, (gid_t)-1, false);
 	int r;
 
 	if (target < 0)
-		return fault(action,
-			     target == -ENOTDIR || target == -ELOOP ? SV_FAULT_OCCUPIED :
-								      SV_FAULT_MOUNT,
-			     sv_err_set(&action->err, target, "cannot make directory '%s'",
-					action->id));
+		return fault(
+			action,
+			target == -ENOTDIR || target == -ELOOP ? SV_FAULT_OCCUPIED : SV_FAULT_MOUNT,
+			sv_err_set(&action->err, target, "cannot make directory '%s'", action->id));
 	r = check_target(target, action);
 	if (r < 0)
 		return r;
@@ -451,11 +450,10 @@ static int remove_volume(const struct sv_node *n, struct sv_action *action)
 	int r;
 
 	unlink_name(n, action);
-	parent = parent_path ? sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY) :
-			       -ENOMEM;
+	parent = parent_path ? sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY)
+			     : -ENOMEM;
 	if (parent >= 0)
-		target = openat(parent, slash + 1,
-				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		target = openat(parent, slash + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (parent < 0 || target < 0) {
 		r = parent < 0 ? parent : -errno;
 		if (r != -ENOENT)
@@ -473,9 +471,9 @@ static int remove_volume(const struct sv_node *n, struct sv_action *action)
 		if (r == 0)
 			r = sv_tmpfs_detach(parent, slash + 1);
 		if (r < 0)
-			return fault(action, SV_FAULT_MOUNT,
-				     sv_err_set(&action->err, r, "cannot take down '%s'",
-						action->id));
+			return fault(
+				action, SV_FAULT_MOUNT,
+				sv_err_set(&action->err, r, "cannot take down '%s'", action->id));
 	}
 	if (r < 0)
 		return fault(action, SV_FAULT_MOUNT,
@@ -648,8 +646,8 @@ int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *e
 		struct found *f = a.found.entries[i].value;
 
 		if (r == 0)
-			r = fn(arg, f->target + strlen("../../../"), f->medium,
-			       f->ns ? f->ns : "", f->pod ? f->pod : "");
+			r = fn(arg, f->target + strlen("../../../"), f->medium, f->ns ? f->ns : "",
+			       f->pod ? f->pod : "");
 		found_free(f);
 	}
 	sv_strmap_done(&a.found);

@@ -14,7 +14,8 @@
 struct sv_node {
 	char *root;  /* canonical path of the root directory */
 	int root_fd; /* locked, so that one daemon uses it */
-	enum sv_medium medium; /* of new volumes; SV_MEDIUM_UNKNOWN: the swap policy cannot be met */
+	enum sv_medium
+		medium; /* of new volumes; SV_MEDIUM_UNKNOWN: the swap policy cannot be met */
 	enum sv_swap_policy policy;
 };
 

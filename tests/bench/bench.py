@@ -487,7 +487,7 @@ class Bench:
                 Inotify() as inotify:
             daemon.start(1000)
             took = self.update_all(site, inotify, updates)
-            daemon.check_alive()
+            kib = daemon.memory_kib()
             daemon.stop()
         add = self.report.add
         note = f"{updates} updates of one manifest each, 1000 volumes present"
@@ -496,6 +496,8 @@ class Bench:
             note=note)
         add("update", "rename to content read: p99", percentile(took, 99), "ms", limit=10)
         add("update", "rename to content read: longest", max(took), "ms")
+        add("update", "VmRSS afterwards", kib["VmRSS"] / 1024, "MiB",
+            note=f"anonymous {kib['RssAnon'] / 1024:.1f}, high water {kib['VmHWM'] / 1024:.1f}")
 
     def update_all(self, site, inotify, updates):
         """Milliseconds of each update, one after the other, each of another volume."""
