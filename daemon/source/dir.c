@@ -274,7 +274,7 @@ static void take_manifest(struct source_dir *s, struct file *f, const struct sv_
 /* The file is not there: believed once it has stayed away. */
 static void note_gone(struct source_dir *s, struct file *f)
 {
-	check(sv_catalog_mark_gone(s->catalog, f->path));
+	check(sv_catalog_mark_gone(s->catalog, f->path, true));
 	if (f->late_ms == 0)
 		look_later(s, f, SV_SETTLE_MS);
 }
@@ -309,8 +309,10 @@ static void read_file(struct source_dir *s, struct file *f)
 		return;
 	}
 	id = (struct identity){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
-	if (f->known && !f->force && is_same(&id, &f->id))
+	if (f->known && !f->force && is_same(&id, &f->id)) {
+		check(sv_catalog_mark_gone(s->catalog, f->path, false));
 		return;
+	}
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path_fd);
 	fd = open(proc, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {

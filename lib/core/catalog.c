@@ -508,14 +508,14 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 	return 0;
 }
 
-int sv_catalog_mark_gone(struct sv_catalog *c, const char *path)
+int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone)
 {
 	struct file *f = sv_strmap_get(&c->files, path);
 	int r;
 
-	if (!f || f->gone)
+	if (!f || f->gone == gone)
 		return 0;
-	f->gone = true;
+	f->gone = gone;
 	if (c->n_losers == 0)
 		return 0;
 	r = resolve_all(c);

@@ -65,8 +65,9 @@ int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m
 int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const char *reason,
 		    const char *message, int64_t now_ms);
 
-/* A file has vanished, perhaps only for a moment: its objects yield to the same ones elsewhere. */
-int sv_catalog_mark_gone(struct sv_catalog *c, const char *path);
+/* A file has vanished, perhaps only for a moment: its objects yield to the same ones elsewhere.
+ * With @gone false it is there again, unchanged. */
+int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone);
 
 /* A file is no more: forget its objects. */
 int sv_catalog_remove(struct sv_catalog *c, const char *path);

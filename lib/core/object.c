@@ -309,3 +309,30 @@ bool sv_pod_mounts(const struct sv_pod *pod, const char *volume)
 				return true;
 	return false;
 }
+
+bool sv_pod_mounts_part(const struct sv_pod *pod, const char *volume)
+{
+	size_t i, j;
+
+	for (i = 0; i < pod->n_containers; i++)
+		for (j = 0; j < pod->containers[i].n_mounts; j++) {
+			const struct sv_mount *m = &pod->containers[i].mounts[j];
+
+			if (strcmp(m->volume, volume) == 0 && (*m->sub_path || *m->sub_path_expr))
+				return true;
+		}
+	return false;
+}
+
+const struct sv_container *sv_pod_container(const struct sv_pod *pod, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < pod->n_containers; i++) {
+		const struct sv_container *c = &pod->containers[i];
+
+		if (name ? strcmp(c->name, name) == 0 : c->kind == SV_CONTAINER_APP)
+			return c;
+	}
+	return NULL;
+}

@@ -158,6 +158,11 @@ bool sv_pod_equal(const struct sv_pod *a, const struct sv_pod *b);
 
 /* True if a container mounts the volume (R21, R22). */
 bool sv_pod_mounts(const struct sv_pod *pod, const char *volume);
+/* True if one mounts a part of it: that part is pinned for the container's life (R62). */
+bool sv_pod_mounts_part(const struct sv_pod *pod, const char *volume);
+
+/* The container of a name, or of kind app the first one for NULL; borrowed, NULL if there is none. */
+const struct sv_container *sv_pod_container(const struct sv_pod *pod, const char *name);
 
 SV_AUTO(secret, struct sv_secret, sv_secret_unref)
 SV_AUTO(pod, struct sv_pod, sv_pod_unref)

@@ -166,8 +166,8 @@ static enum sv_outcome begin(struct sv_actuals *s, struct sv_actual *a, struct s
 }
 
 /* Old generations whose grace has passed, or NULL. */
-static enum sv_outcome start_clean(struct sv_actuals *s, struct sv_actual *a, int64_t now_ms,
-				   struct sv_action **ret)
+static enum sv_outcome start_clean(struct sv_actuals *s, struct sv_actual *a,
+				   const struct sv_wanted *w, int64_t now_ms, struct sv_action **ret)
 {
 	struct sv_action *action;
 	size_t i, n = 0;
@@ -183,6 +183,7 @@ static enum sv_outcome start_clean(struct sv_actuals *s, struct sv_actual *a, in
 		sv_action_free(action);
 		return SV_OUTCOME_NONE; /* still due: tried again with the next wake-up */
 	}
+	action->wipe = !sv_pod_mounts_part(w->pod, w->vol->name);
 	for (i = 0; i < a->n_old; i++)
 		if (a->old[i].due_ms <= now_ms)
 			action->clean[action->n_clean++] = a->old[i];
@@ -275,9 +276,9 @@ enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals
 	if (identify(a, w) < 0)
 		return fail(s, a, "WriteFailed", "out of memory", now_ms);
 	if (!a->input && (a->retry_ms == 0 || a->retry_ms > now_ms))
-		return start_clean(s, a, now_ms, ret);
+		return start_clean(s, a, w, now_ms, ret);
 	if (a->full || a->n_old >= SV_OLD_GENERATIONS_MAX) /* updates merge until one has gone */
-		return start_clean(s, a, now_ms, ret);
+		return start_clean(s, a, w, now_ms, ret);
 	a->input = false;
 	return start_sync(d, s, a, w, opts, now_ms, ret);
 }

@@ -38,6 +38,7 @@ struct sv_action {
 	uint64_t generation;             /* SYNC: of the new content, if new content is written */
 	struct sv_old_generation *clean; /* CLEAN: which ones */
 	size_t n_clean;
+	bool wipe; /* CLEAN: overwrite their content; not where a container may hold a part of it (R62) */
 
 	/* The result, filled in by whoever carries the action out. */
 	int result; /* 0, < 0 a negated errno, > 0 a refusal */

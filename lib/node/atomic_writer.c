@@ -382,7 +382,7 @@ static int write_files(int datafd, const struct sv_plan *plan, struct sv_err *er
 			sv_autoclose int fd = -1;
 
 			fd = parent ? sv_open_dirs(datafd, parent, sv_plan_dir_mode(plan), gid,
-						   false)
+						   false, NULL)
 				    : -ENOMEM;
 			r = fd < 0 ? fd : write_file(fd, name + 1, plan, f);
 		} else {
@@ -476,7 +476,7 @@ static int make_dirs(int dirfd, const struct sv_plan *plan, struct sv_err *err)
 		first[first_element(path)] = '\0';
 		if (fstatat(dirfd, first, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
 			(void)unlinkat(dirfd, first, 0);
-		fd = sv_open_dirs(dirfd, path, sv_plan_dir_mode(plan), gid, true);
+		fd = sv_open_dirs(dirfd, path, sv_plan_dir_mode(plan), gid, true, NULL);
 		if (fd < 0)
 			return sv_err_set(err, fd, "cannot make mountpoint '%s'", path);
 		close(fd);
@@ -535,7 +535,7 @@ int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 	return r;
 }
 
-int sv_atomic_remove(int dirfd, const char *data_dir)
+int sv_atomic_remove(int dirfd, const char *data_dir, bool wipe)
 {
 	char current[SV_DATA_DIR_MAX];
 	int r = read_current(dirfd, current);
@@ -544,5 +544,5 @@ int sv_atomic_remove(int dirfd, const char *data_dir)
 		return r;
 	if (strcmp(current, data_dir) == 0 || !is_generation(data_dir))
 		return -EBUSY;
-	return sv_remove_tree(dirfd, data_dir, true);
+	return sv_remove_tree(dirfd, data_dir, wipe);
 }

@@ -56,7 +56,7 @@ int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *re
 int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 		    struct sv_written *ret, struct sv_err *err);
 
-/* Remove an old generation, its content overwritten. -EBUSY if it is the current one. */
-int sv_atomic_remove(int dirfd, const char *data_dir);
+/* Remove an old generation. @wipe: overwrite its content. -EBUSY if it is the current one. */
+int sv_atomic_remove(int dirfd, const char *data_dir, bool wipe);
 
 #endif

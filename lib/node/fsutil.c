@@ -36,29 +36,34 @@ static int set_dir(int fd, mode_t mode, gid_t gid)
 	return fchmod(fd, mode) < 0 ? -errno : 0;
 }
 
-/* One element: made if it is missing. */
-static int open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool exact)
+/* One element: made if it is missing. mkdirat() is subject to the umask, and knows no setgid. */
+static int open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool exact, bool *made)
 {
-	bool made = mkdirat(dirfd, name, mode & 0777) == 0;
-	int fd, r;
+	struct stat st;
+	int fd, r = 0;
 
-	if (!made && errno != EEXIST)
+	*made = mkdirat(dirfd, name, mode & 0777) == 0;
+	if (!*made && errno != EEXIST)
 		return -errno;
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (made || exact) {
-		r = set_dir(fd, mode, gid);
-		if (r < 0) {
-			close(fd);
-			return r;
-		}
+	if (*made || exact) {
+		if (fstat(fd, &st) < 0)
+			r = -errno;
+		else if ((st.st_mode & 07777) != mode || (gid != (gid_t)-1 && st.st_gid != gid))
+			r = set_dir(fd, mode, gid);
+	}
+	if (r < 0) {
+		close(fd);
+		return r;
 	}
 	return fd;
 }
 
-int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact)
+int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact, bool *made)
 {
+	bool made_here = false;
 	int at = dirfd;
 
 	for (;;) {
@@ -71,12 +76,15 @@ int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact
 		} else {
 			memcpy(name, path, n);
 			name[n] = '\0';
-			fd = open_dir(at, name, mode, gid, exact && !path[n]);
+			fd = open_dir(at, name, mode, gid, exact && !path[n], &made_here);
 		}
 		if (at != dirfd)
 			close(at);
-		if (fd < 0 || !path[n])
+		if (fd < 0 || !path[n]) {
+			if (made)
+				*made = made_here;
 			return fd;
+		}
 		at = fd;
 		path += n + 1;
 	}

@@ -23,10 +23,12 @@ int sv_open_beneath(int dirfd, const char *path, int flags);
  * @mode:  of what is made, whatever the umask
  * @gid:   group of what is made, or (gid_t)-1
  * @exact: set mode and group also of the last directory if it is there already
+ * @made:  was the last directory made by this call? May be NULL
  *
  * Return: an O_RDONLY descriptor.
  */
-int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact);
+int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact,
+		 bool *made);
 
 /* Remove the empty directories of a path from its end upwards, @keep elements from the left stay. */
 void sv_remove_dirs(int dirfd, const char *path, unsigned keep);

@@ -113,7 +113,7 @@ static int link_name(const struct sv_node *n, const struct sv_action *action, st
 
 	if (!dir || !target)
 		return sv_err_set(err, -ENOMEM, "cannot link by name");
-	fd = sv_open_dirs(n->root_fd, dir, DIR_MODE, (gid_t)-1, false);
+	fd = sv_open_dirs(n->root_fd, dir, DIR_MODE, (gid_t)-1, false, NULL);
 	if (fd < 0)
 		return sv_err_set(err, fd, "cannot make '%s'", dir);
 	if (symlinkat(target, fd, action->volume) == 0)
@@ -289,7 +289,8 @@ static int check_target(int fd, struct sv_action *action)
 
 static int attach(const struct sv_node *n, struct sv_action *action, int mnt)
 {
-	sv_autoclose int target = sv_open_dirs(n->root_fd, action->id, DIR_MODE, (gid_t)-1, false);
+	bool made = false;
+	sv_autoclose int target = sv_open_dirs(n->root_fd, action->id, DIR_MODE, (gid_t)-1, false, &made);
 	int r;
 
 	if (target < 0)
@@ -297,7 +298,7 @@ static int attach(const struct sv_node *n, struct sv_action *action, int mnt)
 			action,
 			target == -ENOTDIR || target == -ELOOP ? SV_FAULT_OCCUPIED : SV_FAULT_MOUNT,
 			sv_err_set(&action->err, target, "cannot make directory '%s'", action->id));
-	r = check_target(target, action);
+	r = made ? 0 : check_target(target, action);
 	if (r < 0)
 		return r;
 	r = sv_tmpfs_attach(mnt, target, &action->err);
@@ -430,7 +431,7 @@ static int clean_volume(const struct sv_node *n, struct sv_action *action)
 	if (!action->old)
 		return -ENOMEM;
 	for (i = 0; i < action->n_clean; i++) {
-		int e = dirfd < 0 ? r : sv_atomic_remove(dirfd, action->clean[i].data_dir);
+		int e = dirfd < 0 ? r : sv_atomic_remove(dirfd, action->clean[i].data_dir, action->wipe);
 
 		if (e < 0)
 			action->old[left++] = action->clean[i];
