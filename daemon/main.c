@@ -275,7 +275,7 @@ static void watch_signals(struct daemon *d)
 
 static int start_server(struct daemon *d, struct sv_err *err)
 {
-	const struct sv_server_context context = {
+	const struct sv_api_context context = {
 		.manager = &d->manager,
 		.sources = d->sources,
 		.config = &d->config,

@@ -32,7 +32,7 @@ int64_t sv_unix_ms(void)
 	return clock_ms(CLOCK_REALTIME);
 }
 
-struct sv_status_env sv_manager_env(const struct sv_manager *m)
+struct sv_status_env sv_manager_now(const struct sv_manager *m)
 {
 	return (struct sv_status_env){ m->node->root, sv_monotonic_ms(), sv_unix_ms() };
 }
@@ -55,7 +55,7 @@ static void feed_pod(struct sv_manager *m, const struct sv_desired_pod *p, const
 {
 	if (sv_feed_has_readers(&m->feed, SV_TOPIC_PODS))
 		sv_feed_add(&m->feed, SV_TOPIC_PODS, type,
-			    sv_status_pod(&m->desired, &m->actuals, p));
+			    sv_status_pod(&m->desired, &m->actuals, &m->handouts, p));
 }
 
 /* @last: the record is about to be dropped. */
@@ -65,7 +65,7 @@ static void feed_volume(struct sv_manager *m, const struct sv_actual *a, const c
 	const struct sv_desired_pod *p;
 
 	if (sv_feed_has_readers(&m->feed, SV_TOPIC_VOLUMES)) {
-		const struct sv_status_env env = sv_manager_env(m);
+		const struct sv_status_env env = sv_manager_now(m);
 
 		sv_feed_add(&m->feed, SV_TOPIC_VOLUMES, type,
 			    sv_status_volume(&m->desired, a, &env));
@@ -100,15 +100,21 @@ static void feed_gone_pod(struct sv_manager *m, const char *ns, const char *pod,
 	sv_feed_add(&m->feed, SV_TOPIC_PODS, "DELETED", o);
 }
 
-static void add_event(struct sv_manager *m, const struct sv_actual *a, bool warning,
-		      const char *reason, const char *message)
+static void add_pod_event(struct sv_manager *m, const char *ns, const char *pod, const char *volume,
+			  bool warning, const char *reason, const char *message)
 {
-	const struct sv_event *e = sv_events_add(&m->events, sv_unix_ms(), warning, reason, a->ns,
-						 a->pod, a->volume, message);
+	const struct sv_event *e = sv_events_add(&m->events, sv_unix_ms(), warning, reason, ns, pod,
+						 volume, message);
 
 	if (e && sv_feed_has_readers(&m->feed, SV_TOPIC_EVENTS))
 		sv_feed_add(&m->feed, SV_TOPIC_EVENTS, e->count > 1 ? "MODIFIED" : "ADDED",
 			    sv_event_json(e));
+}
+
+static void add_event(struct sv_manager *m, const struct sv_actual *a, bool warning,
+		      const char *reason, const char *message)
+{
+	add_pod_event(m, a->ns, a->pod, a->volume, warning, reason, message);
 }
 
 static void report_failure(struct sv_manager *m, const struct sv_actual *a)
@@ -380,9 +386,29 @@ void sv_manager_remove_pod(struct sv_manager *m, enum sv_origin origin, const ch
 	sv_autofree char *uid = p ? strdup(p->pod->uid) : NULL;
 
 	sv_desired_remove_pod(&m->desired, origin, ns, name);
-	if (uid)
+	if (uid) {
+		sv_handouts_forget(&m->handouts, uid);
 		feed_gone_pod(m, ns, name, uid);
+	}
 	m->dirty = true;
+}
+
+/* Environments that were made from the Secret have become stale: their Pods say so. */
+static void feed_stale(struct sv_manager *m, enum sv_origin origin, const char *ns,
+		       const char *secret)
+{
+	size_t i;
+
+	for (i = 0; i < m->handouts.items.n; i++) {
+		const struct sv_handout *h = m->handouts.items.entries[i].value;
+		const struct sv_desired_pod *p;
+
+		if (!sv_handout_uses(h, origin, ns, secret))
+			continue;
+		p = sv_desired_pod(&m->desired, h->ns, h->pod);
+		if (p)
+			feed_pod(m, p, "MODIFIED");
+	}
 }
 
 void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *secret)
@@ -395,6 +421,7 @@ void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const
 			      const char *name)
 {
 	sv_desired_remove_secret(&m->desired, origin, ns, name);
+	feed_stale(m, origin, ns, name);
 }
 
 void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
@@ -402,6 +429,42 @@ void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const
 {
 	warn_no_memory(sv_desired_refuse_secret(&m->desired, origin, ns, name, text), "secret", ns,
 		       name);
+}
+
+int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const char *container,
+		   const struct sv_env_opts *opts, const struct sv_desired_pod **pod,
+		   const struct sv_container **c, struct sv_env **ret, struct sv_err *err)
+{
+	const struct sv_desired_pod *p = sv_desired_pod(&m->desired, ns, name);
+	sv_autofree char *text = NULL;
+	size_t i;
+	int r;
+
+	*pod = p;
+	*c = p ? sv_pod_container(p->pod, container) : NULL;
+	if (!p)
+		sv_err_set(err, 0, "pod \"%s\" not found in namespace \"%s\"", name, ns);
+	else if (!*c)
+		sv_err_set(err, 0, "container \"%s\" not found in pod \"%s\"",
+			   container ? container : "", name);
+	if (!*c)
+		return -ENOENT;
+	r = sv_desired_env(&m->desired, p->origin, p->pod, *c, opts, ret, err);
+	if (r > 0) {
+		text = sv_asprintf("Error: %s", err->msg);
+		add_pod_event(m, ns, name, "", true, "Failed", text ? text : err->msg);
+	}
+	if (r != 0)
+		return r;
+	for (i = 0; i < (*ret)->n_notices; i++)
+		add_pod_event(m, ns, name, "", true, "InvalidEnvironmentVariableNames",
+			      (*ret)->notices[i]);
+	if (sv_handouts_note(&m->handouts, &m->desired, p->origin, p->pod, *c, *ret,
+			     sv_unix_ms()) < 0)
+		sv_log_err("pod %s/%s: out of memory", ns, name);
+	feed_pod(m, p, "MODIFIED");
+	sv_log_notice("environment of container %s of pod %s/%s handed out", (*c)->name, ns, name);
+	return 0;
 }
 
 static void look_at_all(struct sv_manager *m, bool unwanted_only)
@@ -452,7 +515,7 @@ void sv_manager_each_pod(const struct sv_manager *m, void (*fn)(void *arg, struc
 
 	for (o = 0; o < SV_N_ORIGINS; o++)
 		for (i = 0; i < m->desired.pods[o].n; i++)
-			fn(arg, sv_status_pod(&m->desired, &m->actuals,
+			fn(arg, sv_status_pod(&m->desired, &m->actuals, &m->handouts,
 					      m->desired.pods[o].entries[i].value));
 	for (i = 0; i < m->actuals.records.n; i++) {
 		const struct sv_actual *a = m->actuals.records.entries[i].value;
@@ -469,7 +532,7 @@ void sv_manager_stop(struct sv_manager *m)
 {
 	m->stopping = m->dirty = true;
 	m->settled = false;
-	uv_timer_stop(&m->timer);
+	uv_timer_start(&m->timer, on_timer, 0, 0); /* the loop may be about to wait */
 }
 
 void sv_manager_close(struct sv_manager *m)
@@ -483,6 +546,7 @@ void sv_manager_done(struct sv_manager *m)
 {
 	sv_desired_done(&m->desired);
 	sv_actuals_done(&m->actuals);
+	sv_handouts_done(&m->handouts);
 	sv_events_done(&m->events);
 	sv_feed_done(&m->feed);
 }

@@ -21,6 +21,7 @@ struct sv_manager {
 	struct sv_node *node;
 	struct sv_desired desired;
 	struct sv_actuals actuals;
+	struct sv_handouts handouts;
 	struct sv_events events;
 	struct sv_feed feed;
 	struct sv_reconcile_opts opts;
@@ -63,8 +64,21 @@ void sv_manager_stop(struct sv_manager *m);
 void sv_manager_close(struct sv_manager *m); /* closes the handles */
 void sv_manager_done(struct sv_manager *m);  /* after the loop has run out */
 
+/**
+ * sv_manager_env() - the environment of a container, which counts as handed out
+ * @container: its name, NULL for the first one
+ * @pod, @c:   set if they exist, whatever else; borrowed until the next event
+ *
+ * Names that strict rules skip become an event (R68), and so does a refusal (R71).
+ *
+ * Return: 0, a SV_PLAN_E_* refusal, -ENOENT if there is no such Pod or container, or -ENOMEM.
+ */
+int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const char *container,
+		   const struct sv_env_opts *opts, const struct sv_desired_pod **pod,
+		   const struct sv_container **c, struct sv_env **ret, struct sv_err *err);
+
 /* The moment, for status.h. */
-struct sv_status_env sv_manager_env(const struct sv_manager *m);
+struct sv_status_env sv_manager_now(const struct sv_manager *m);
 /* How many volumes are in each state. */
 void sv_manager_count(const struct sv_manager *m, size_t counts[SV_N_STATES]);
 

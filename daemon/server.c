@@ -14,10 +14,11 @@
 #include <unistd.h>
 
 #include "../lib/base/text.h"
+#include "api.h"
 #include "log.h"
 
 struct sv_server {
-	struct sv_server_context context;
+	struct sv_api_context context;
 	struct MHD_Daemon *http;
 	int fd;        /* listening */
 	bool own_path; /* the socket's file is ours to remove */
@@ -283,239 +284,46 @@ static void on_epoll(uv_poll_t *poll, int status, int events)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, const char *type,
-				 char *text)
+/* Takes the text, and wipes it when it has been sent: it may hold an environment. */
+static void free_text(void *cls)
+{
+	char *text = cls;
+
+	explicit_bzero(text, strlen(text));
+	free(text);
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *c, struct sv_api_answer *answer)
 {
 	struct MHD_Response *r;
 	enum MHD_Result ok;
 
-	if (!text)
+	if (!answer->text)
 		return MHD_NO;
-	r = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	r = MHD_create_response_from_buffer_with_free_callback(strlen(answer->text), answer->text,
+							       free_text);
 	if (!r) {
-		free(text);
+		free_text(answer->text);
 		return MHD_NO;
 	}
-	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
 	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	ok = MHD_queue_response(c, status, r);
+	ok = MHD_queue_response(c, answer->status, r);
 	MHD_destroy_response(r);
 	return ok;
 }
 
-static enum MHD_Result send_json(struct MHD_Connection *c, unsigned status, struct json_object *o)
-{
-	char *text = o ? sv_asprintf("%s\n", json_object_to_json_string_ext(
-						     o, JSON_C_TO_STRING_PLAIN |
-								JSON_C_TO_STRING_NOSLASHESCAPE))
-		       : NULL;
-
-	json_object_put(o);
-	return send_text(c, status, "application/json", text);
-}
-
 static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, const char *text)
 {
-	struct json_object *o = json_object_new_object();
+	struct sv_api_answer answer;
 
-	sv_json_text(o, "error", text);
-	return send_json(c, status, o);
+	sv_api_error(&answer, status, "", text);
+	return send_answer(c, &answer);
 }
 
-static const char *argument(struct MHD_Connection *c, const char *name)
+static const char *argument(void *connection, const char *name)
 {
-	const char *value = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
-
-	return value && *value ? value : NULL;
-}
-
-static bool is_ready(const struct sv_server *s)
-{
-	return s->context.manager->settled && !s->context.manager->stopping;
-}
-
-static enum MHD_Result answer_health(struct sv_server *s, struct MHD_Connection *c, bool readiness)
-{
-	sv_autobuf struct sv_buf b = { 0 };
-	bool ready = !readiness || is_ready(s);
-	/* "?verbose" has no value: it is not the same as absent */
-	bool verbose = MHD_lookup_connection_value_n(c, MHD_GET_ARGUMENT_KIND, "verbose", 7, NULL,
-						     NULL) == MHD_YES ||
-		       !ready;
-
-	if (verbose) {
-		sv_buf_puts(&b, "[+]loop ok\n");
-		if (readiness) {
-			bool synced = sv_desired_all_synced(&s->context.manager->desired);
-
-			sv_buf_printf(&b, "[%c]sources %s\n", synced ? '+' : '-',
-				      synced ? "ok" : "not all read once");
-			sv_buf_printf(&b, "[%c]volumes %s\n", ready ? '+' : '-',
-				      ready ? "ok" : "first reconciliation not done");
-		}
-	}
-	sv_buf_puts(&b, ready ? "ok\n" : "not ready\n");
-	return send_text(c, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, "text/plain",
-			 sv_buf_take(&b));
-}
-
-static void add_problem(void *arg, const struct sv_problem *p)
-{
-	json_object_array_add(arg, sv_status_problem(p));
-}
-
-static struct json_object *swap_status(const struct sv_manager *m)
-{
-	struct json_object *o = json_object_new_object();
-	enum sv_medium medium = m->node->medium;
-
-	sv_json_text(o, "policy", sv_swap_policy_name(m->node->policy));
-	sv_json_text(o, "medium",
-		     medium == SV_MEDIUM_UNKNOWN ? ""
-		     : medium == SV_MEDIUM_RAMFS ? "ramfs"
-						 : "tmpfs");
-	sv_json_bool(o, "safe", medium == SV_MEDIUM_TMPFS_NOSWAP || medium == SV_MEDIUM_RAMFS);
-	sv_json_text(o, "how", medium == SV_MEDIUM_UNKNOWN ? "none" : sv_medium_name(medium));
-	return o;
-}
-
-static size_t count_secrets(const struct sv_desired *d)
-{
-	size_t i, n = 0;
-	int o;
-
-	for (o = 0; o < SV_N_ORIGINS; o++)
-		for (i = 0; i < d->secrets[o].n; i++)
-			n += ((struct sv_desired_secret *)d->secrets[o].entries[i].value)->secret !=
-			     NULL;
-	return n;
-}
-
-static struct json_object *counts_status(const struct sv_manager *m)
-{
-	struct json_object *o = json_object_new_object(), *states = json_object_new_object();
-	size_t counts[SV_N_STATES];
-	int i;
-
-	sv_manager_count(m, counts);
-	sv_json_int(o, "pods",
-		    (int64_t)(m->desired.pods[SV_ORIGIN_MANIFEST].n +
-			      m->desired.pods[SV_ORIGIN_API].n));
-	sv_json_int(o, "secrets", (int64_t)count_secrets(&m->desired));
-	sv_json_int(o, "volumes", (int64_t)m->actuals.records.n);
-	for (i = 0; i < SV_N_STATES; i++)
-		sv_json_int(states, sv_state_name((enum sv_state)i), (int64_t)counts[i]);
-	json_object_object_add(o, "states", states);
-	return o;
-}
-
-static enum MHD_Result answer_status(struct sv_server *s, struct MHD_Connection *c)
-{
-	const struct sv_server_context *x = &s->context;
-	struct json_object *o = json_object_new_object(), *sources = json_object_new_array(),
-			   *problems = json_object_new_array();
-	size_t i;
-
-	sv_json_text(o, "apiVersion", SV_STATUS_VERSION);
-	sv_json_text(o, "kind", "Status");
-	sv_json_text(o, "version", SV_VERSION);
-	sv_json_int(o, "pid", getpid());
-	sv_json_time(o, "startedAt", x->started_ms);
-	sv_json_text(o, "rootDir", x->manager->node->root);
-	sv_json_text(o, "nodeName", x->config->node_name);
-	sv_json_bool(o, "ready", is_ready(s));
-	json_object_object_add(o, "swap", swap_status(x->manager));
-	for (i = 0; x->sources[i]; i++) {
-		x->sources[i]->report(x->sources[i], sources);
-		x->sources[i]->each_problem(x->sources[i], add_problem, problems);
-	}
-	json_object_object_add(o, "sources", sources);
-	json_object_object_add(o, "counts", counts_status(x->manager));
-	json_object_object_add(o, "problems", problems);
-	return send_json(c, MHD_HTTP_OK, o);
-}
-
-static bool matches(const char *ns, const char *pod, const char *want_ns, const char *want_pod)
-{
-	return (!want_ns || strcmp(ns, want_ns) == 0) && (!want_pod || strcmp(pod, want_pod) == 0);
-}
-
-/* Calls fn with the JSON of every object of a topic. */
-static void each_object(struct sv_server *s, enum sv_topic topic, const char *ns, const char *pod,
-			void (*fn)(void *arg, struct json_object *o), void *arg)
-{
-	const struct sv_manager *m = s->context.manager;
-	const struct sv_status_env env = sv_manager_env(m);
-	size_t i;
-
-	switch (topic) {
-	case SV_TOPIC_VOLUMES:
-		for (i = 0; i < m->actuals.records.n; i++) {
-			const struct sv_actual *a = m->actuals.records.entries[i].value;
-
-			if (matches(a->ns, a->pod, ns, pod))
-				fn(arg, sv_status_volume(&m->desired, a, &env));
-		}
-		break;
-	case SV_TOPIC_PODS:
-		sv_manager_each_pod(m, fn, arg);
-		break;
-	default:
-		for (i = 0; i < m->events.n; i++)
-			fn(arg, sv_event_json(&m->events.items[i]));
-	}
-}
-
-static void add_item(void *arg, struct json_object *o)
-{
-	json_object_array_add(arg, o);
-}
-
-/* Volumes by namespace, Pod and name, as people look for them; records are kept by uid. */
-static int compare_volumes(const void *a, const void *b)
-{
-	static const char *const keys[] = { "namespace", "pod", "volume", "path" };
-	struct json_object *x = *(struct json_object *const *)a,
-			   *y = *(struct json_object *const *)b;
-	size_t i;
-	int r = 0;
-
-	for (i = 0; i < SV_ARRAY_SIZE(keys) && r == 0; i++)
-		r = strcmp(json_object_get_string(json_object_object_get(x, keys[i])),
-			   json_object_get_string(json_object_object_get(y, keys[i])));
-	return r;
-}
-
-static enum MHD_Result answer_list(struct sv_server *s, struct MHD_Connection *c,
-				   enum sv_topic topic, const char *kind)
-{
-	struct json_object *items, *o = sv_status_list(kind, &items);
-
-	if (!o)
-		return MHD_NO;
-	each_object(s, topic, argument(c, "namespace"), argument(c, "pod"), add_item, items);
-	if (topic == SV_TOPIC_VOLUMES)
-		json_object_array_sort(items, compare_volumes);
-	return send_json(c, MHD_HTTP_OK, o);
-}
-
-static enum MHD_Result answer_secrets(struct sv_server *s, struct MHD_Connection *c)
-{
-	const struct sv_desired *d = &s->context.manager->desired;
-	struct json_object *items, *o = sv_status_list("SecretList", &items);
-	size_t i;
-	int origin;
-
-	if (!o)
-		return MHD_NO;
-	for (origin = 0; origin < SV_N_ORIGINS; origin++)
-		for (i = 0; i < d->secrets[origin].n; i++) {
-			const struct sv_desired_secret *rec = d->secrets[origin].entries[i].value;
-
-			if (rec->secret)
-				json_object_array_add(items, sv_status_secret(rec));
-		}
-	return send_json(c, MHD_HTTP_OK, o);
+	return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 /* ---- watching ------------------------------------------------------------------------------ */
@@ -546,8 +354,8 @@ static bool is_for(const struct watcher *w, const char *line)
 	if (json_object_object_get_ex(o, "object", &object) &&
 	    json_object_object_get_ex(object, "namespace", &ns) &&
 	    json_object_object_get_ex(object, "pod", &pod))
-		ok = matches(json_object_get_string(ns), json_object_get_string(pod), w->ns,
-			     w->pod);
+		ok = sv_api_matches(json_object_get_string(ns), json_object_get_string(pod), w->ns,
+				    w->pod);
 	json_object_put(o);
 	return ok;
 }
@@ -638,7 +446,9 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 {
 	struct watcher *w = calloc(1, sizeof(*w));
 	sv_autobuf struct sv_buf first = { 0 };
-	const char *ns = argument(c, "namespace"), *pod = argument(c, "pod");
+	const struct sv_api_request request = { .argument = argument, .arg = c };
+	const char *ns = sv_api_argument(&request, "namespace");
+	const char *pod = sv_api_argument(&request, "pod");
 	struct MHD_Response *r;
 	enum MHD_Result ok;
 
@@ -651,7 +461,7 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 	w->topic = topic;
 	w->ns = ns ? strdup(ns) : NULL;
 	w->pod = pod ? strdup(pod) : NULL;
-	each_object(s, topic, ns, pod, add_first, &first);
+	sv_api_each(s->context.manager, topic, ns, pod, add_first, &first);
 	sv_buf_puts(&first, "{\"type\":\"SYNCED\",\"object\":{}}\n");
 	w->first_len = first.len;
 	w->first = sv_buf_take(&first);
@@ -671,35 +481,26 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-static const struct route {
-	const char *path, *kind;
-	enum sv_topic topic;
-} lists[] = {
-	{ "/v1/volumes", "VolumeList", SV_TOPIC_VOLUMES },
-	{ "/v1/pods", "PodList", SV_TOPIC_PODS },
-	{ "/v1/events", "EventList", SV_TOPIC_EVENTS },
+/* What of a request has arrived so far. */
+struct request {
+	struct sv_buf body;
+	bool answered; /* before the body came */
 };
 
 static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, struct peer *p,
-			     const char *url)
+			     const char *method, const char *url, const struct request *req)
 {
-	const char *watch = argument(c, "watch");
-	size_t i;
+	const struct sv_api_request request = {
+		.method = method, .path = url, .argument = argument, .arg = c,
+		.body = req->body.ptr, .body_len = req->body.len, .is_root = p->uid == 0,
+	};
+	struct sv_api_answer answer;
+	enum sv_topic topic;
 
-	if (strcmp(url, "/healthz") == 0 || strcmp(url, "/livez") == 0)
-		return answer_health(s, c, false);
-	if (strcmp(url, "/readyz") == 0)
-		return answer_health(s, c, true);
-	if (strcmp(url, "/v1/status") == 0)
-		return answer_status(s, c);
-	if (strcmp(url, "/v1/secrets") == 0)
-		return answer_secrets(s, c);
-	for (i = 0; i < SV_ARRAY_SIZE(lists); i++)
-		if (strcmp(url, lists[i].path) == 0)
-			return watch && (strcmp(watch, "1") == 0 || strcmp(watch, "true") == 0)
-				       ? answer_watch(s, c, p, lists[i].topic)
-				       : answer_list(s, c, lists[i].topic, lists[i].kind);
-	return send_error(c, MHD_HTTP_NOT_FOUND, "no such path");
+	if (sv_api_is_watch(&request, &topic))
+		return answer_watch(s, c, p, topic);
+	sv_api_answer(&s->context, &request, &answer);
+	return send_answer(c, &answer);
 }
 
 /* Called when the head is there, for every piece of the body, and when it is complete. */
@@ -707,35 +508,45 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **context)
 {
-	static char seen;
 	struct sv_server *s = cls;
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct peer *p = info ? info->socket_context : NULL;
+	struct request *req = *context;
 
 	(void)version;
-	(void)upload;
 	if (!p || !p->server)
 		return MHD_NO;
-	if (!*context) {
+	if (!req) {
 		const char *length =
 			MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
 
-		*context = &seen;
+		req = *context = calloc(1, sizeof(*req));
+		if (!req)
+			return MHD_NO;
+		req->answered = true;
 		if (!p->allowed)
 			return send_error(c, MHD_HTTP_FORBIDDEN,
 					  "only root and the socket's group may read status");
-		if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
-			return send_error(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is answered");
 		if (length && strtoull(length, NULL, 10) > SV_BODY_MAX)
 			return send_error(c, MHD_HTTP_CONTENT_TOO_LARGE, "body is too large");
+		req->answered = false;
 		return MHD_YES;
 	}
-	if (*upload_size > 0) { /* a GET has no body that we would read */
+	if (*upload_size > 0) {
+		if (req->body.len + *upload_size > SV_BODY_MAX && !req->answered) {
+			sv_buf_done(&req->body);
+			req->answered = true; /* after the rest has been read: see below */
+			req->body.failed = true;
+		}
+		if (!req->answered)
+			sv_buf_add(&req->body, upload, *upload_size);
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	return route(s, c, p, url);
+	if (req->body.failed)
+		return send_error(c, MHD_HTTP_CONTENT_TOO_LARGE, "body is too large");
+	return route(s, c, p, method, url, req);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **context,
@@ -744,12 +555,16 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct peer *p = info ? info->socket_context : NULL;
+	struct request *req = *context;
 
 	(void)cls;
-	(void)context;
 	(void)code;
 	if (p)
 		p->since_ms = sv_monotonic_ms();
+	if (req)
+		sv_buf_done(&req->body);
+	free(req);
+	*context = NULL;
 }
 
 static void on_http_log(void *cls, const char *fmt, va_list ap)
@@ -840,7 +655,7 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 	return 0;
 }
 
-int sv_server_new(uv_loop_t *loop, const struct sv_server_context *context, int fd, gid_t gid,
+int sv_server_new(uv_loop_t *loop, const struct sv_api_context *context, int fd, gid_t gid,
 		  struct sv_server **ret, struct sv_err *err)
 {
 	struct sv_server *s = calloc(1, sizeof(*s));

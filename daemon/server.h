@@ -12,9 +12,7 @@
 #include <sys/types.h>
 #include <uv.h>
 
-#include "config.h"
-#include "manager.h"
-#include "source/source.h"
+#include "api.h"
 
 #define SV_PEERS_MAX 64     /* connections */
 #define SV_PEERS_ROOT 8     /* of these, kept for root */
@@ -25,20 +23,12 @@
 
 struct sv_server;
 
-/* What the daemon knows besides what the manager does. */
-struct sv_server_context {
-	struct sv_manager *manager;
-	struct sv_source **sources; /* NULL-terminated; borrowed */
-	const struct sv_config *config;
-	int64_t started_ms; /* Unix time */
-};
-
 /**
  * sv_server_new() - listen on the socket of the configuration
  * @fd:  a listening socket passed by systemd, or -1
  * @gid: who besides root may read, or (gid_t)-1
  */
-int sv_server_new(uv_loop_t *loop, const struct sv_server_context *context, int fd, gid_t gid,
+int sv_server_new(uv_loop_t *loop, const struct sv_api_context *context, int fd, gid_t gid,
 		  struct sv_server **ret, struct sv_err *err);
 
 /* Stop listening and close all connections; the handles are closed by the loop afterwards. */

@@ -230,10 +230,12 @@ static void show_messages(struct json_object *pod, struct json_object *volumes)
 	sv_table_init(&t, heads, 2);
 	for (i = 0; i < sv_count(volumes, "items"); i++) {
 		struct json_object *v = sv_element(volumes, "items", i);
-		const char *text =
-			*sv_str(v, "message") ? sv_str(v, "message") : sv_str(v, "lastError");
+		const char *text = sv_str(v, "message");
 		char words[SV_AGE_MAX] = "";
 
+		/* The last error of a volume that is published is history, not a problem. */
+		if (!*text && strcmp(sv_str(v, "state"), "Published") != 0)
+			text = sv_str(v, "lastError");
 		if (!same(v, "namespace", pod, "namespace") || !same(v, "pod", pod, "name") ||
 		    !*text)
 			continue;

@@ -815,8 +815,7 @@ static int read_groups(struct sv_decoder *d, struct json_object *context, struct
 		if (!json_object_is_type(node, json_type_int))
 			r = sv_reject_type(d, NULL, go, "expects an integer");
 		else if (id < 0 || id > SV_ID_MAX)
-			sv_complain_int(d->c, d->path.ptr, id,
-					"must be between 0 and 2147483647, inclusive");
+			sv_reject_int(d, NULL, id, "must be between 0 and 2147483647, inclusive");
 		else
 			pod->supplemental_groups[pod->n_supplemental_groups++] = id;
 		sv_leave(d, at);

@@ -82,9 +82,11 @@ void sv_reject(struct sv_decoder *d, enum sv_category category, const char *fiel
 
 void sv_reject_int(struct sv_decoder *d, const char *field, long long value, const char *detail)
 {
-	struct sv_place place = sv_enter(d, field, NULL);
+	struct sv_place place = { d->path.len, d->line };
 	size_t before = d->c->n;
 
+	if (field)
+		place = sv_enter(d, field, NULL);
 	sv_complain_int(d->c, here(d), value, "%s", detail);
 	set_line(d, before);
 	sv_leave(d, place);

@@ -88,6 +88,8 @@ int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv
 	sv_secret_unref(s->secret);
 	s->secret = sv_secret_ref(secret);
 	s->updated_ms = now_ms;
+	s->generation++;
+	s->serial = ++d->serial;
 	tell_users(d, s);
 	return 0;
 }
@@ -101,6 +103,7 @@ void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const
 		return;
 	sv_secret_unref(s->secret);
 	s->secret = NULL;
+	s->serial = ++d->serial;
 	tell_users(d, s);
 	tidy_secret(d, s);
 }
@@ -202,7 +205,7 @@ static void wanted_free(struct sv_wanted *w)
 	free(w);
 }
 
-static char *make_id(const struct sv_pod *pod, const struct sv_volume *vol)
+char *sv_desired_id(const struct sv_pod *pod, const struct sv_volume *vol)
 {
 	return sv_asprintf("pods/%s/volumes/kubernetes.io~%s/%s", pod->uid,
 			   vol->type == SV_VOLUME_SECRET ? "secret" : "projected", vol->name);
@@ -211,7 +214,7 @@ static char *make_id(const struct sv_pod *pod, const struct sv_volume *vol)
 static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 		const struct sv_volume *vol)
 {
-	sv_autofree char *id = make_id(pod, vol);
+	sv_autofree char *id = sv_desired_id(pod, vol);
 	struct sv_wanted *w;
 
 	if (!id)
@@ -243,7 +246,7 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 /* No longer wanted, unless another Pod has taken the volume over meanwhile. */
 static void unwant(struct sv_desired *d, const struct sv_pod *pod, const struct sv_volume *vol)
 {
-	sv_autofree char *id = make_id(pod, vol);
+	sv_autofree char *id = sv_desired_id(pod, vol);
 	struct sv_wanted *w = id ? sv_strmap_get(&d->wanted, id) : NULL;
 
 	if (!w || w->pod != pod)
@@ -349,7 +352,9 @@ struct sv_wanted *sv_desired_wanted(const struct sv_desired *d, const char *id)
 
 struct looker {
 	const struct sv_desired *d;
-	const struct sv_wanted *w;
+	enum sv_origin origin;
+	struct sv_secret **pins;
+	size_t n_pins;
 };
 
 static int look_up(void *arg, const char *ns, const char *name, struct sv_secret **ret,
@@ -359,17 +364,17 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 	const struct sv_desired_secret *s;
 	size_t i;
 
-	for (i = 0; i < l->w->n_pins; i++)
-		if (strcmp(l->w->pins[i]->name, name) == 0) {
-			*ret = l->w->pins[i];
+	for (i = 0; i < l->n_pins; i++)
+		if (strcmp(l->pins[i]->name, name) == 0) {
+			*ret = l->pins[i];
 			return 0;
 		}
-	s = find_secret(l->d, l->w->origin, ns, name);
+	s = find_secret(l->d, l->origin, ns, name);
 	if (s && s->secret) {
 		*ret = s->secret;
 		return 0;
 	}
-	if (!l->d->synced[l->w->origin])
+	if (!l->d->synced[l->origin])
 		return sv_err_set(err, SV_PLAN_E_PENDING,
 				  "secret \"%s\": its source has not been read yet", name);
 	if (s && s->refused)
@@ -380,9 +385,35 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
 		    struct sv_plan **ret, struct sv_err *err)
 {
-	struct looker l = { d, w };
+	struct looker l = { d, w->origin, w->pins, w->n_pins };
 
 	return sv_plan_make(w->pod, w->vol, limit, look_up, &l, ret, err);
+}
+
+int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod,
+		   const struct sv_container *c, const struct sv_env_opts *opts,
+		   struct sv_env **ret, struct sv_err *err)
+{
+	struct looker l = { d, origin, NULL, 0 };
+
+	return sv_env_make(pod, c, opts, look_up, &l, ret, err);
+}
+
+struct sv_desired_pod *sv_desired_pod(const struct sv_desired *d, const char *ns, const char *name)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
+	struct sv_desired_pod *p = NULL;
+	int o;
+
+	for (o = 0; key && o < SV_N_ORIGINS && !p; o++)
+		p = sv_strmap_get(&d->pods[o], key);
+	return p;
+}
+
+const struct sv_desired_secret *sv_desired_secret(const struct sv_desired *d, enum sv_origin origin,
+						  const char *ns, const char *name)
+{
+	return find_secret(d, origin, ns, name);
 }
 
 int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "../base/strmap.h"
+#include "env.h"
 #include "object.h"
 #include "plan.h"
 
@@ -39,6 +40,8 @@ struct sv_desired_secret {
 	struct sv_wanted **users;
 	size_t n_users, cap_users;
 	int64_t updated_ms; /* Unix time of the last put */
+	uint64_t generation; /* how often it was put; 0: never */
+	uint64_t serial;     /* of the last change: different for every change of every Secret */
 };
 
 struct sv_desired_pod {
@@ -54,6 +57,7 @@ struct sv_desired {
 	struct sv_strmap wanted;                    /* id -> struct sv_wanted */
 	bool expected[SV_N_ORIGINS];                /* there is a source of this origin */
 	bool synced[SV_N_ORIGINS];                  /* it has told everything once */
+	uint64_t serial; /* of the last change of a Secret */
 	void (*changed)(void *arg, const char *id); /* a volume is to be looked at; may be NULL */
 	void *arg;
 };
@@ -79,11 +83,25 @@ void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin);
 /* True if every source that is expected has synced. */
 bool sv_desired_all_synced(const struct sv_desired *d);
 
+/* The id of a secret or projected volume of a Pod: a new string, NULL for lack of memory. */
+char *sv_desired_id(const struct sv_pod *pod, const struct sv_volume *vol);
+
 struct sv_wanted *sv_desired_wanted(const struct sv_desired *d, const char *id);
 
 /* sv_plan_make() for a wanted volume with the Secrets of its origin. */
 int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
 		    struct sv_plan **ret, struct sv_err *err);
+
+/* sv_env_make() with the Secrets of an origin. */
+int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod,
+		   const struct sv_container *c, const struct sv_env_opts *opts,
+		   struct sv_env **ret, struct sv_err *err);
+
+/* A Pod of a name, of whatever origin; borrowed, NULL if there is none. */
+struct sv_desired_pod *sv_desired_pod(const struct sv_desired *d, const char *ns, const char *name);
+/* What is known under a Secret's name; borrowed, NULL if nothing is. */
+const struct sv_desired_secret *sv_desired_secret(const struct sv_desired *d, enum sv_origin origin,
+						  const char *ns, const char *name);
 
 /* The volume was published from this plan: keep the immutable Secrets in it. Return: 0 or -ENOMEM. */
 int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan);

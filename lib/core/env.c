@@ -151,23 +151,23 @@ static int expand_list(struct builder *b, char *const *list, char ***ret)
 
 /* ---- sources ------------------------------------------------------------------------------- */
 
-static int note_secret(struct builder *b, struct sv_secret *s)
+static int note_secret(struct builder *b, const char *name, struct sv_secret *s)
 {
 	struct sv_env *env = b->env;
 	struct sv_env_secret *list;
 	size_t i;
 
 	for (i = 0; i < env->n_secrets; i++)
-		if (env->secrets[i].secret == s)
+		if (strcmp(env->secrets[i].name, name) == 0)
 			return 0;
 	list = reallocarray(env->secrets, env->n_secrets + 1, sizeof(*list));
 	if (!list)
 		return -ENOMEM;
 	env->secrets = list;
-	list[env->n_secrets].name = strdup(s->name);
+	list[env->n_secrets].name = strdup(name);
 	if (!list[env->n_secrets].name)
 		return -ENOMEM;
-	list[env->n_secrets++].secret = sv_secret_ref(s);
+	list[env->n_secrets++].secret = s ? sv_secret_ref(s) : NULL;
 	return 0;
 }
 
@@ -178,11 +178,11 @@ static int find(struct builder *b, const char *name, bool optional, struct sv_se
 	int r = b->lookup(b->arg, b->pod->ns, name, ret, &err);
 
 	if (r == 0)
-		return note_secret(b, *ret);
+		return note_secret(b, name, *ret);
 	*ret = NULL;
 	if (r == SV_PLAN_E_NO_SECRET) {
 		if (optional)
-			return 0;
+			return note_secret(b, name, NULL);
 		return sv_err_set(b->err, r, "secret \"%s\" not found%s%s", name,
 				  *err.msg ? ": " : "", err.msg);
 	}

@@ -15,10 +15,10 @@ struct sv_env_entry {
 	struct sv_bytes value; /* byte for byte (R72): may hold NUL or be no UTF-8 */
 };
 
-/* A Secret that values were taken from. */
+/* A Secret that values were taken from, or would have been. */
 struct sv_env_secret {
 	char *name;
-	struct sv_secret *secret; /* counted */
+	struct sv_secret *secret; /* counted; NULL: optional and not there */
 };
 
 struct sv_env {

@@ -93,15 +93,6 @@ static struct json_object *files_of(const struct sv_plan *plan)
 	return list;
 }
 
-static const struct sv_secret *find_secret(const struct sv_desired *d, enum sv_origin origin,
-					   const char *ns, const char *name)
-{
-	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
-	const struct sv_desired_secret *s = key ? sv_strmap_get(&d->secrets[origin], key) : NULL;
-
-	return s ? s->secret : NULL;
-}
-
 static struct json_object *secrets_of(const struct sv_desired *d, const struct sv_wanted *w)
 {
 	struct json_object *list = json_object_new_array();
@@ -109,7 +100,9 @@ static struct json_object *secrets_of(const struct sv_desired *d, const struct s
 
 	for (i = 0; list && w && i < w->vol->n_sources; i++) {
 		const struct sv_secret_source *src = &w->vol->sources[i];
-		const struct sv_secret *s = find_secret(d, w->origin, w->pod->ns, src->name);
+		const struct sv_desired_secret *rec =
+			sv_desired_secret(d, w->origin, w->pod->ns, src->name);
+		const struct sv_secret *s = rec ? rec->secret : NULL;
 		struct json_object *o = json_object_new_object();
 
 		sv_json_text(o, "name", src->name);
@@ -266,12 +259,63 @@ static struct json_object *make_pod(const char *ns, const char *name, const char
 	return o;
 }
 
+static struct json_object *environment_of(const struct sv_desired *d, const struct sv_handout *h)
+{
+	struct json_object *o = json_object_new_object(), *secrets = json_object_new_array();
+	size_t i;
+
+	sv_json_time(o, "handedOutAt", h->at_ms);
+	sv_json_bool(o, "stale", sv_handout_is_stale(h, d));
+	for (i = 0; i < h->n_secrets; i++) {
+		const struct sv_desired_secret *now =
+			sv_desired_secret(d, h->origin, h->ns, h->secrets[i].name);
+		struct json_object *s = json_object_new_object();
+
+		sv_json_text(s, "name", h->secrets[i].name);
+		sv_json_int(s, "generation", (int64_t)h->secrets[i].generation);
+		sv_json_int(s, "currentGeneration",
+			    now && now->secret ? (int64_t)now->generation : 0);
+		json_object_array_add(secrets, s);
+	}
+	json_object_object_add(o, "secrets", secrets);
+	return o;
+}
+
+/* What each container's environment was made from last, if it was asked for (R63). */
+static void add_containers(struct json_object *o, const struct sv_desired *d,
+			   const struct sv_handouts *handouts, const struct sv_pod *pod)
+{
+	static const char *const kinds[] = { "app", "init", "ephemeral" };
+	struct json_object *list = json_object_new_array();
+	bool stale = false;
+	size_t i;
+
+	for (i = 0; i < pod->n_containers; i++) {
+		const struct sv_container *c = &pod->containers[i];
+		const struct sv_handout *h = sv_handouts_get(handouts, pod->uid, c->name);
+		struct json_object *item = json_object_new_object();
+
+		sv_json_text(item, "name", c->name);
+		sv_json_text(item, "kind", kinds[c->kind]);
+		json_object_object_add(item, "environment", h ? environment_of(d, h) : NULL);
+		json_object_array_add(list, item);
+		stale = stale || (h && sv_handout_is_stale(h, d));
+	}
+	json_object_object_add(o, "containers", list);
+	sv_json_text(o, "reason", stale ? "StaleEnvironment" : "");
+}
+
 struct json_object *sv_status_pod(const struct sv_desired *d, const struct sv_actuals *s,
+				  const struct sv_handouts *handouts,
 				  const struct sv_desired_pod *p)
 {
-	(void)d;
-	return make_pod(p->pod->ns, p->pod->name, p->pod->uid, sv_origin_name(p->origin), s,
-			p->pod->terminated, false, p->created_ms);
+	struct json_object *o = make_pod(p->pod->ns, p->pod->name, p->pod->uid,
+					 sv_origin_name(p->origin), s, p->pod->terminated, false,
+					 p->created_ms);
+
+	if (o)
+		add_containers(o, d, handouts, p->pod);
+	return o;
 }
 
 struct json_object *sv_status_gone_pod(const struct sv_actuals *s, const struct sv_actual *a)
@@ -302,6 +346,7 @@ struct json_object *sv_status_secret(const struct sv_desired_secret *rec)
 	sv_json_bool(o, "immutable", s->immutable);
 	sv_json_text(o, "source", sv_origin_name(rec->origin));
 	sv_json_text(o, "resourceVersion", s->resource_version);
+	sv_json_int(o, "generation", (int64_t)rec->generation);
 	for (i = 0; i < s->n_keys; i++) {
 		struct json_object *k = json_object_new_object();
 

@@ -13,6 +13,7 @@
 #include "actual.h"
 #include "catalog.h"
 #include "desired.h"
+#include "handout.h"
 
 #define SV_STATUS_VERSION "secretvold/v1"
 
@@ -30,6 +31,7 @@ struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv
 				     const struct sv_status_env *env);
 /* A Pod that is wanted. */
 struct json_object *sv_status_pod(const struct sv_desired *d, const struct sv_actuals *s,
+				  const struct sv_handouts *handouts,
 				  const struct sv_desired_pod *p);
 /* A Pod of which only volumes that are being taken down are left. */
 struct json_object *sv_status_gone_pod(const struct sv_actuals *s, const struct sv_actual *a);

@@ -26,17 +26,21 @@ and the machine never does. Everything made lies below one fresh tmpfs.
 
 import argparse
 import atexit
+import base64
 import concurrent.futures
+import contextlib
 import ctypes
 import fnmatch
 import http.client
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -185,6 +189,24 @@ def mounts_below(path):
 def umount(path):
     """Lazy, and true if something was unmounted."""
     return _libc.umount2(os.fsencode(path), MNT_DETACH) == 0
+
+
+def bind_mount(source, target, *mount_options):
+    subprocess.run(["mount", "--bind"] + (["-o", ",".join(mount_options)] if mount_options else [])
+                   + ["--", source, target], check=True)
+
+
+@contextlib.contextmanager
+def writable(volume_path):
+    """A writable view of a published volume: what a crash leaves can be put there."""
+    view = make_dir("view.")
+    bind_mount(volume_path, view)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,rw", view], check=True)
+        yield view
+    finally:
+        umount(view)
+        os.rmdir(view)
 
 
 def unmount_below(path):
@@ -339,6 +361,98 @@ class Client:
             if response is not None:
                 response.close()
             conn.close()
+
+
+# ---- inotify ---------------------------------------------------------------------------------
+
+
+class Inotify:
+    """Raw events of directories, so that a test sees what a reader could see."""
+
+    ACCESS, MODIFY, ATTRIB, CLOSE_WRITE = 0x1, 0x2, 0x4, 0x8
+    MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
+
+    def __init__(self, path, mask):
+        self.fd = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        check(self.fd >= 0, "inotify_init1: " + os.strerror(ctypes.get_errno()))
+        wd = _libc.inotify_add_watch(self.fd, os.fsencode(path), mask)
+        check(wd >= 0, "inotify_add_watch %s: %s" % (path, os.strerror(ctypes.get_errno())))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+    def read(self):
+        """What has happened since the last time: [(mask, name)]"""
+        events = []
+        while True:
+            try:
+                data = os.read(self.fd, 65536)
+            except BlockingIOError:
+                return events
+            at = 0
+            while at < len(data):
+                _, mask, _, length = struct.unpack_from("iIII", data, at)
+                name = data[at + 16:at + 16 + length].rstrip(b"\0")
+                events.append((mask, os.fsdecode(name)))
+                at += 16 + length
+
+    def wait(self, predicate, what, deadline_s=DEADLINE_S):
+        """The first event that satisfies predicate(mask, name)."""
+        end = time.monotonic() + deadline_s
+        while True:
+            for mask, name in self.read():
+                if predicate(mask, name):
+                    return mask, name
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Deadline("%s: not within %g s" % (what, deadline_s))
+            select.select([self.fd], [], [], left)
+
+
+# ---- manifests -------------------------------------------------------------------------------
+
+
+def secret(name, data=None, namespace="default", **fields):
+    """A Secret; data: key -> str (stringData) or bytes (data)."""
+    result = {"apiVersion": "v1", "kind": "Secret",
+              "metadata": {"name": name, "namespace": namespace}}
+    for key, value in (data or {}).items():
+        if isinstance(value, bytes):
+            result.setdefault("data", {})[key] = base64.b64encode(value).decode("ascii")
+        else:
+            result.setdefault("stringData", {})[key] = value
+    result.update(fields)
+    return result
+
+
+def pod(name, volumes, namespace="default", uid=None, mount=True, **spec):
+    """A Pod; volumes: name -> secretName, or what stands below `secret`, or a whole volume."""
+    metadata = {"name": name, "namespace": namespace}
+    if uid is not None:
+        metadata["uid"] = uid
+    container = {"name": "c", "image": "img"}
+    if mount:
+        container["volumeMounts"] = [{"name": v, "mountPath": "/" + v} for v in volumes]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+            "spec": dict({"containers": [container],
+                          "volumes": [_volume(v, source) for v, source in volumes.items()]},
+                         **spec)}
+
+
+def _volume(name, source):
+    if isinstance(source, str):
+        return {"name": name, "secret": {"secretName": source}}
+    if "secretName" in source:
+        return {"name": name, "secret": source}
+    return dict(source, name=name)
+
+
+def manifest(*objects):
+    """The text of a YAML file with these objects, a document each."""
+    return "".join("---\n%s\n" % json.dumps(o) for o in objects)
 
 
 # ---- predicates for wait_volume --------------------------------------------------------------
@@ -526,6 +640,9 @@ class Daemon:
         os.rename(temporary, path)
         return path
 
+    def put_objects(self, name, *objects, **options_of_put):
+        return self.put(name, manifest(*objects), **options_of_put)
+
     def delete(self, name, manifest_dir=None):
         os.unlink(os.path.join(manifest_dir or self.manifest_dir, name))
 
@@ -614,6 +731,26 @@ class Daemon:
             raise Deadline("%s: not within %g s; seen: %s"
                            % (what, deadline_s, shorten("; ".join(seen) or "none"))) from None
         raise AssertionError("event watch ended")
+
+    def wait_status(self, predicate, what, deadline_s=DEADLINE_S):
+        """The first status that satisfies predicate(status). Polled: status has no watch."""
+        def satisfied():
+            status = self.status()
+            return status if predicate(status) else None
+        return poll_until(satisfied, what, deadline_s)
+
+    def wait_problem(self, reason, deadline_s=DEADLINE_S, **fields):
+        """The first problem of this reason whose fields hold these texts."""
+        def matching(status):
+            for p in status["problems"]:
+                if p["reason"] == reason and all(v in p[k] for k, v in fields.items()):
+                    return p
+            return None
+        status = self.wait_status(matching, "a problem %s %s" % (reason, fields), deadline_s)
+        return matching(status)
+
+    def wait_no_problems(self, deadline_s=DEADLINE_S):
+        self.wait_status(lambda status: not status["problems"], "no more problems", deadline_s)
 
     def marker(self, deadline_s=DEADLINE_S):
         """Returns when the daemon has handled every change of the first manifest directory so far.

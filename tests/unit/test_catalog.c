@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "../../lib/core/catalog.h"
+#include "../support/support.h"
+
+/*
+ * Files are written in short: "p=s" is a Pod p with a Secret volume s, "p=s@uid" one with a uid,
+ * "$s=value" a Secret with one key, "$s=value!" an immutable one, "$s=value%T" one of type T;
+ * "$s=*" and "p=*" are refused, "^" is of another kind. "NS/" may stand before a name.
+ */
+static struct {
+	struct sv_catalog *c;
+	struct sv_buf told; /* "+pod ns/name", "-pod …", "+secret …", "-secret …", "!secret …" */
+} k;
+
+static void tell(const char *what, const char *ns, const char *name, const char *text)
+{
+	sv_buf_printf(&k.told, "%s%s %s/%s%s%s", k.told.len ? ", " : "", what, ns, name,
+		      text ? " " : "", text ? text : "");
+}
+
+static void put_pod(void *arg, struct sv_pod *pod)
+{
+	ck_assert_ptr_eq(arg, &k);
+	tell("+pod", pod->ns, pod->name, pod->n_volumes ? pod->volumes[0].sources[0].name : NULL);
+}
+
+static void remove_pod(void *arg, const char *ns, const char *name)
+{
+	(void)arg;
+	tell("-pod", ns, name, NULL);
+}
+
+static void put_secret(void *arg, struct sv_secret *secret)
+{
+	sv_autofree char *value = sv_asprintf("%.*s", (int)secret->keys[0].value.len,
+					      (char *)secret->keys[0].value.ptr);
+
+	(void)arg;
+	tell("+secret", secret->ns, secret->name, value);
+}
+
+static void remove_secret(void *arg, const char *ns, const char *name)
+{
+	(void)arg;
+	tell("-secret", ns, name, NULL);
+}
+
+static void refuse_secret(void *arg, const char *ns, const char *name, const char *text)
+{
+	(void)arg;
+	if (text)
+		t_contains(text, "data[k]");
+	tell(text ? "!secret" : "?secret", ns, name, NULL);
+}
+
+static const struct sv_catalog_sink sink = { put_pod, remove_pod, put_secret, remove_secret,
+					     refuse_secret };
+
+static void setup(void)
+{
+	memset(&k, 0, sizeof(k));
+	ck_assert_int_eq(sv_catalog_new(&sink, &k, &k.c), 0);
+}
+
+static void teardown(void)
+{
+	sv_catalog_free(k.c);
+	sv_buf_done(&k.told);
+}
+
+/* Splits "NS/NAME" and writes metadata. */
+static void add_metadata(struct sv_buf *b, const char *name, const char *uid)
+{
+	const char *slash = strchr(name, '/');
+
+	sv_buf_printf(b, "metadata: {name: %s, namespace: %.*s", slash ? slash + 1 : name,
+		      slash ? (int)(slash - name) : 7, slash ? name : "default");
+	if (uid)
+		sv_buf_printf(b, ", uid: %s", uid);
+	sv_buf_puts(b, "}\n");
+}
+
+static void add_object(struct sv_buf *b, char *word)
+{
+	char *value = strchr(word, '='), *extra;
+
+	if (*word == '^') {
+		sv_buf_puts(b, "---\napiVersion: v1\nkind: ConfigMap\n");
+		return;
+	}
+	*value++ = '\0';
+	sv_buf_printf(b, "---\napiVersion: v1\nkind: %s\n", *word == '$' ? "Secret" : "Pod");
+	extra = strpbrk(value, *word == '$' ? "!%" : "@");
+	add_metadata(b, *word == '$' ? word + 1 : word,
+		     *word != '$' && extra ? extra + 1 : NULL);
+	if (extra && *extra == '!')
+		sv_buf_puts(b, "immutable: true\n");
+	if (extra && *extra == '%')
+		sv_buf_printf(b, "type: %s\n", extra + 1);
+	if (extra)
+		*extra = '\0';
+	if (*word == '$')
+		sv_buf_printf(b, "%s: {k: '%s'}\n", *value == '*' ? "data" : "stringData", value);
+	else
+		sv_buf_printf(b,
+			      "spec:\n  containers: [{name: c, image: %s}]\n"
+			      "  volumes: [{name: v, secret: {secretName: %s}}]\n",
+			      *value == '*' ? "" : "i", *value == '*' ? "x" : value);
+}
+
+static void set_at(const char *path, const char *objects, bool exposed, int64_t now_ms)
+{
+	sv_autofree char *copy = strdup(objects);
+	sv_autobuf struct sv_buf b = { 0 };
+	sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
+	struct sv_err err = { "" };
+	char *save = NULL, *word;
+
+	sv_buf_puts(&b, "");
+	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		add_object(&b, word);
+	ck_assert_msg(sv_manifest_parse(b.ptr, b.len, SV_FORMAT_YAML, NULL, &m, &err, NULL) == 0,
+		      "%s", err.msg);
+	ck_assert_int_eq(sv_catalog_set(k.c, path, &m, exposed, now_ms), 0);
+	ck_assert_uint_eq(m.n_objects, 0); /* taken over */
+}
+
+static void set(const char *path, const char *objects)
+{
+	set_at(path, objects, false, 1000);
+}
+
+static void expect_told(const char *want)
+{
+	sv_autofree char *told = sv_buf_take(&k.told);
+
+	ck_assert_str_eq(told, want);
+}
+
+static void add_problem(void *arg, const struct sv_problem *p)
+{
+	struct sv_buf *b = arg;
+
+	ck_assert_str_eq(p->source, "manifest");
+	sv_buf_printf(b, "%s%s#%d %s%s%s/%s %s", b->len ? "; " : "", p->file, p->document,
+		      p->warning ? "warning " : "", p->kind, p->ns, p->name, p->reason);
+	if (*p->category)
+		sv_buf_printf(b, " %s", p->category);
+}
+
+/* "FILE#DOCUMENT KINDNS/NAME REASON CATEGORY" of each. */
+static void expect_problems(const char *want)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+
+	sv_buf_puts(&b, "");
+	sv_catalog_each_problem(k.c, add_problem, &b);
+	ck_assert_str_eq(b.ptr, want);
+}
+
+/* ---- what counts ----------------------------------------------------------------------------- */
+
+START_TEST(objects_are_told_as_they_come_change_and_go)
+{
+	set("/m/a.yaml", "p=s $s=1");
+	expect_told("+pod default/p s, +secret default/s 1");
+	set("/m/a.yaml", "p=s $s=1"); /* equal objects are not put again */
+	expect_told("");
+	set("/m/a.yaml", "p=s $s=2");
+	expect_told("+secret default/s 2");
+	set("/m/a.yaml", "p=t $s=2");
+	expect_told("+pod default/p t");
+	set("/m/a.yaml", "$s=2");
+	expect_told("-pod default/p");
+	set("/m/a.yaml", "q=s");
+	expect_told("+pod default/q s, -secret default/s"); /* what goes is told last */
+	set("/m/a.yaml", "");
+	expect_told("-pod default/q");
+	expect_problems("");
+}
+END_TEST
+
+START_TEST(a_file_that_is_gone_takes_its_objects_along)
+{
+	set("/m/a.yaml", "p=s");
+	set("/m/b.yaml", "$s=1");
+	ck_assert(sv_catalog_has(k.c, "/m/a.yaml"));
+	expect_told("+pod default/p s, +secret default/s 1");
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	expect_told("-pod default/p");
+	ck_assert(!sv_catalog_has(k.c, "/m/a.yaml"));
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	expect_told("");
+}
+END_TEST
+
+START_TEST(the_first_path_wins_whatever_the_order_of_arrival)
+{
+	set("/m/b.yaml", "$s=b");
+	expect_told("+secret default/s b");
+	set("/m/c.yaml", "$s=c");
+	expect_told("");
+	expect_problems("/m/c.yaml#0 Secretdefault/s DuplicateObject Duplicate");
+	set("/m/a.yaml", "$s=a");
+	expect_told("+secret default/s a");
+	expect_problems("/m/b.yaml#0 Secretdefault/s DuplicateObject Duplicate; "
+			"/m/c.yaml#0 Secretdefault/s DuplicateObject Duplicate");
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0); /* a removal brings the loser back */
+	expect_told("+secret default/s b");
+	set("/m/b.yaml", "$t=b");
+	expect_told("+secret default/t b, +secret default/s c");
+	expect_problems("");
+	set("/m/B.yaml", "$s=B"); /* byte order: capitals first */
+	expect_told("+secret default/s B");
+}
+END_TEST
+
+START_TEST(in_one_file_the_first_document_wins)
+{
+	set("/m/a.yaml", "$s=1 $s=2");
+	expect_told("+secret default/s 1");
+	expect_problems("/m/a.yaml#1 Secretdefault/s DuplicateObject Duplicate");
+	set("/m/a.yaml", "$s=2");
+	expect_told("+secret default/s 2");
+	expect_problems("");
+}
+END_TEST
+
+START_TEST(kinds_and_namespaces_have_names_of_their_own)
+{
+	set("/m/a.yaml", "x=s $x=1 ns/x=s $ns/x=2");
+	set("/m/b.yaml", "other/x=s");
+	expect_told("+pod default/x s, +secret default/x 1, +pod ns/x s, +secret ns/x 2, "
+		    "+pod other/x s");
+	expect_problems("");
+}
+END_TEST
+
+START_TEST(of_two_pods_with_one_uid_the_second_is_refused)
+{
+	set("/m/b.yaml", "q=s@u1");
+	set("/m/c.yaml", "r=s@u1");
+	expect_told("+pod default/q s");
+	expect_problems("/m/c.yaml#0 Poddefault/r InvalidPod Duplicate");
+	set("/m/a.yaml", "p=s@u1");
+	expect_told("+pod default/p s, -pod default/q");
+	set("/m/a.yaml", "p=s@u2");
+	expect_told("+pod default/p s, +pod default/q s");
+	set("/m/b.yaml", "q=s@u2");
+	expect_told("+pod default/r s, -pod default/q");
+	expect_problems("/m/b.yaml#0 Poddefault/q InvalidPod Duplicate");
+}
+END_TEST
+
+/* The uid is part of the Pod that holds it; Pods that are equal are kept once. */
+START_TEST(a_uid_outlives_the_copy_that_brought_it)
+{
+	set("/m/a.yaml", "p=s@u1");
+	set("/m/a.yaml", "p=s@u1");
+	set("/m/b.yaml", "q=s@u1");
+	expect_told("+pod default/p s");
+	expect_problems("/m/b.yaml#0 Poddefault/q InvalidPod Duplicate");
+	set("/m/a.yaml", "p=s@u1");
+	set("/m/a.yaml", "");
+	expect_told("+pod default/q s, -pod default/p");
+}
+END_TEST
+
+START_TEST(a_pod_may_be_renamed_and_keep_its_uid)
+{
+	set("/m/a.yaml", "p=s@u1");
+	expect_told("+pod default/p s");
+	set("/m/a.yaml", "q=s@u1");
+	expect_told("+pod default/q s, -pod default/p");
+	expect_problems("");
+}
+END_TEST
+
+/* ---- keeping the last good version ----------------------------------------------------------- */
+
+START_TEST(a_file_that_does_not_parse_keeps_its_objects)
+{
+	set("/m/a.yaml", "p=s $s=1");
+	expect_told("+pod default/p s, +secret default/s 1");
+	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/a.yaml", 3, "InvalidManifest", "line 3: no",
+					 2000),
+			 0);
+	expect_told("");
+	expect_problems("/m/a.yaml#-1 / InvalidManifest decode");
+	set("/m/a.yaml", "p=s $s=2");
+	expect_told("+secret default/s 2");
+	expect_problems("");
+}
+END_TEST
+
+START_TEST(a_new_file_that_does_not_parse_is_a_problem_and_no_more)
+{
+	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/a.yaml", 0, "TooLarge", "too big", 2000), 0);
+	expect_told("");
+	ck_assert(sv_catalog_has(k.c, "/m/a.yaml"));
+	expect_problems("/m/a.yaml#-1 / TooLarge");
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	expect_problems("");
+}
+END_TEST
+
+START_TEST(an_object_that_is_refused_keeps_its_last_good_version)
+{
+	set("/m/a.yaml", "p=s $s=1");
+	expect_told("+pod default/p s, +secret default/s 1");
+	set("/m/a.yaml", "p=* $s=*");
+	expect_told("");
+	expect_problems("/m/a.yaml#0 Poddefault/p InvalidPod Required; "
+			"/m/a.yaml#1 Secretdefault/s InvalidSecret decode");
+	set("/m/a.yaml", "$s=* p=* $t=1"); /* wherever it stands in the file */
+	expect_told("+secret default/t 1");
+	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/a.yaml", 3, "InvalidManifest", "no", 2000), 0);
+	set("/m/a.yaml", "$s=* p=s"); /* and through a file that did not parse */
+	expect_told("-secret default/t");
+	set("/m/a.yaml", "$s=3 p=s");
+	expect_told("+secret default/s 3");
+	expect_problems("");
+	set("/m/a.yaml", "p=s"); /* removed is not refused */
+	expect_told("-secret default/s");
+}
+END_TEST
+
+START_TEST(a_new_object_that_is_refused_is_absent)
+{
+	set("/m/a.yaml", "p=* $s=* $t=1");
+	expect_told("+secret default/t 1, !secret default/s");
+	t_contains(sv_catalog_refused(k.c, "default", "s"), "data[k]");
+	ck_assert_ptr_null(sv_catalog_refused(k.c, "default", "t"));
+	ck_assert_ptr_null(sv_catalog_secret(k.c, "default", "s"));
+	set("/m/a.yaml", "p=* $s=1 $t=1");
+	expect_told("?secret default/s, +secret default/s 1");
+	ck_assert_ptr_null(sv_catalog_refused(k.c, "default", "s"));
+	set("/m/b.yaml", "$x=*");
+	expect_told("!secret default/x");
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/b.yaml"), 0);
+	expect_told("?secret default/x");
+}
+END_TEST
+
+START_TEST(a_refused_version_is_not_taken_from_another_file)
+{
+	set("/m/a.yaml", "$s=1");
+	set("/m/b.yaml", "$s=*");
+	expect_told("+secret default/s 1, !secret default/s");
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	expect_told("-secret default/s");
+	t_contains(sv_catalog_refused(k.c, "default", "s"), "data[k]");
+}
+END_TEST
+
+/* ---- changes that the API server refuses (R8, R9) -------------------------------------------- */
+
+START_TEST(an_immutable_secret_does_not_change)
+{
+	set("/m/a.yaml", "$s=1!");
+	expect_told("+secret default/s 1");
+	set("/m/a.yaml", "$s=2!");
+	expect_told("");
+	expect_problems("/m/a.yaml#0 Secretdefault/s InvalidSecret Forbidden");
+	set("/m/a.yaml", "$s=2");
+	expect_told("");
+	expect_problems("/m/a.yaml#0 Secretdefault/s InvalidSecret Forbidden; "
+			"/m/a.yaml#0 Secretdefault/s InvalidSecret Forbidden");
+	set("/m/a.yaml", "$s=1!");
+	expect_told("");
+	expect_problems("");
+	set("/m/a.yaml", ""); /* deleted and made anew it may be another */
+	set("/m/a.yaml", "$s=2");
+	expect_told("-secret default/s, +secret default/s 2");
+	set("/m/a.yaml", "$s=2!");
+	expect_told("+secret default/s 2");
+}
+END_TEST
+
+START_TEST(a_secrets_type_does_not_change)
+{
+	set("/m/a.yaml", "$s=1%x");
+	expect_told("+secret default/s 1");
+	set("/m/a.yaml", "$s=2%y");
+	expect_told("");
+	expect_problems("/m/a.yaml#0 Secretdefault/s InvalidSecret Invalid");
+	set("/m/a.yaml", "$s=2"); /* defaulted to Opaque first */
+	expect_told("");
+	expect_problems("/m/a.yaml#0 Secretdefault/s InvalidSecret Invalid");
+	set("/m/a.yaml", "$s=2%x");
+	expect_told("+secret default/s 2");
+	expect_problems("");
+}
+END_TEST
+
+START_TEST(a_refused_change_stands_until_the_old_one_is_gone)
+{
+	set("/m/b.yaml", "$s=1!");
+	set("/m/a.yaml", "$s=2"); /* the first path wins, but may not change it */
+	expect_told("+secret default/s 1");
+	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->keys[0].value.ptr[0], '1');
+	set("/m/a.yaml", "");
+	expect_told("");
+	expect_problems("");
+}
+END_TEST
+
+/* ---- files that vanish ------------------------------------------------------------------------ */
+
+START_TEST(a_file_that_vanished_yields_to_the_same_objects_elsewhere)
+{
+	set("/m/a.yaml", "p=s@u $s=1");
+	expect_told("+pod default/p s, +secret default/s 1");
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml"), 0);
+	expect_told(""); /* perhaps only for a moment */
+	set("/m/b.yaml", "p=s@u $s=2");
+	expect_told("+secret default/s 2");
+	expect_problems(""); /* nobody needs to hear of the old one */
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	expect_told("");
+	set("/m/a.yaml", "$s=3");
+	expect_told("+secret default/s 3");
+}
+END_TEST
+
+START_TEST(a_file_that_comes_back_counts_again)
+{
+	set("/m/a.yaml", "$s=1");
+	set("/m/b.yaml", "$s=2");
+	expect_told("+secret default/s 1");
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml"), 0);
+	expect_told("+secret default/s 2");
+	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/a.yaml", 0, "InvalidManifest", "no", 1), 0);
+	expect_told("+secret default/s 1"); /* there, though broken: its last good objects */
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml"), 0);
+	expect_told("+secret default/s 2");
+	set("/m/a.yaml", "$s=1");
+	expect_told("+secret default/s 1");
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/none.yaml"), 0);
+	expect_told("");
+}
+END_TEST
+
+/* ---- reports ----------------------------------------------------------------------------------- */
+
+struct seen {
+	int64_t since_ms;
+	unsigned line;
+	char message[512], field[64];
+};
+
+static void see(void *arg, const struct sv_problem *p)
+{
+	struct seen *s = arg;
+
+	s->since_ms = p->since_ms;
+	s->line = p->line;
+	strncpy(s->message, p->message, sizeof(s->message) - 1);
+	strncpy(s->field, p->field, sizeof(s->field) - 1);
+}
+
+static struct seen the_problem(void)
+{
+	struct seen s = { .since_ms = -1 };
+
+	sv_catalog_each_problem(k.c, see, &s);
+	return s;
+}
+
+START_TEST(a_problem_knows_where_and_since_when)
+{
+	set_at("/m/a.yaml", "$t=1 $s=*", false, 1000);
+	ck_assert_int_eq(the_problem().since_ms, 1000);
+	ck_assert_uint_eq(the_problem().line, 10);
+	ck_assert_str_eq(the_problem().field, "data[k]");
+	set_at("/m/a.yaml", "$t=1 $s=1", false, 2000);
+	ck_assert_int_eq(the_problem().since_ms, -1);
+	set_at("/m/a.yaml", "$t=1 $s=*", false, 3000);
+	ck_assert_int_eq(the_problem().since_ms, 3000);
+	set_at("/m/a.yaml", "$t=2 $s=*", false, 4000); /* the same complaint goes on */
+	ck_assert_int_eq(the_problem().since_ms, 3000);
+
+	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/f.yaml", 7, "InvalidManifest", "no", 5000), 0);
+	ck_assert_int_eq(the_problem().since_ms, 5000);
+	ck_assert_uint_eq(the_problem().line, 7);
+	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/f.yaml", 7, "InvalidManifest", "no", 6000), 0);
+	ck_assert_int_eq(the_problem().since_ms, 5000);
+	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/f.yaml", 7, "InvalidManifest", "still no", 7000),
+			 0);
+	ck_assert_int_eq(the_problem().since_ms, 7000);
+}
+END_TEST
+
+START_TEST(a_refused_object_without_a_good_version_keeps_its_time_too)
+{
+	set_at("/m/a.yaml", "$s=*", false, 1000);
+	set_at("/m/a.yaml", "$s=* $t=1", false, 2000);
+	ck_assert_int_eq(the_problem().since_ms, 1000);
+}
+END_TEST
+
+START_TEST(a_duplicate_is_told_where_the_other_is)
+{
+	set("/m/a.yaml", "$s=1 p=s@u");
+	set("/m/b.yaml", "$s=2");
+	ck_assert_str_eq(the_problem().message,
+			 "Secret default/s is defined in /m/a.yaml already, which counts");
+	ck_assert_str_eq(the_problem().field, "metadata.name");
+	set("/m/b.yaml", "q=s@u");
+	ck_assert_str_eq(the_problem().message,
+			 "metadata.uid: Duplicate value: \"u\": Pod default/p in /m/a.yaml has it "
+			 "already");
+	ck_assert_str_eq(the_problem().field, "metadata.uid");
+}
+END_TEST
+
+START_TEST(a_secret_that_others_may_read_is_a_warning)
+{
+	set_at("/m/a.yaml", "p=s", true, 1000);
+	expect_problems("");
+	set_at("/m/a.yaml", "p=s $s=1", true, 1000);
+	expect_problems("/m/a.yaml#-1 warning / InsecurePermissions");
+	set_at("/m/a.yaml", "p=s $s=1", false, 1000);
+	expect_problems("");
+	set_at("/m/a.yaml", "$s=*", true, 1000); /* what it holds may be read all the same */
+	expect_problems("/m/a.yaml#0 Secretdefault/s InvalidSecret decode; "
+			"/m/a.yaml#-1 warning / InsecurePermissions");
+}
+END_TEST
+
+static void add_name(void *arg, struct sv_pod *pod)
+{
+	sv_buf_printf(arg, "%s/%s ", pod->ns, pod->name);
+}
+
+START_TEST(queries_see_what_counts)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+	struct sv_catalog_counts n;
+
+	set("/m/a.yaml", "q=s p=s $s=1 ^ ^");
+	set("/m/b.yaml", "a/z=s $s=2 p=* ^");
+	sv_catalog_each_pod(k.c, add_name, &b);
+	ck_assert_str_eq(b.ptr, "a/z default/p default/q ");
+	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->keys[0].value.ptr[0], '1');
+	ck_assert_ptr_null(sv_catalog_secret(k.c, "default", "t"));
+	ck_assert_ptr_null(sv_catalog_secret(k.c, "a", "s"));
+	sv_catalog_count(k.c, &n);
+	ck_assert_uint_eq(n.files, 2);
+	ck_assert_uint_eq(n.pods, 3);
+	ck_assert_uint_eq(n.secrets, 1);
+	ck_assert_uint_eq(n.ignored, 3);
+}
+END_TEST
+
+START_TEST(nobody_need_listen)
+{
+	struct sv_catalog *quiet = NULL, *loud = k.c;
+
+	ck_assert_int_eq(sv_catalog_new(NULL, NULL, &quiet), 0);
+	k.c = quiet;
+	set("/m/a.yaml", "p=s $s=1 $t=*");
+	set("/m/a.yaml", "p=t $s=2");
+	ck_assert_int_eq(sv_catalog_remove(quiet, "/m/a.yaml"), 0);
+	sv_catalog_free(quiet);
+	sv_catalog_free(NULL);
+	k.c = loud;
+	expect_told("");
+}
+END_TEST
+
+/* Whatever the order of changes, what was told adds up to what counts in a fresh catalog. */
+START_TEST(the_end_does_not_depend_on_the_way)
+{
+	static const char *const contents[] = { "p=s@u1 $s=1", "q=s@u1 $s=2 $t=*", "p=t $t=1!",
+						"r=s@u1 p=*",  "",		  "$t=2" };
+	unsigned seed = 12345;
+	int i, round;
+
+	for (round = 0; round < 300; round++) {
+		const char *last[4] = { "", "", "", "" };
+		static const char *const paths[] = { "/1", "/2", "/3", "/4" };
+		sv_autobuf struct sv_buf a = { 0 }, b = { 0 };
+		struct sv_catalog *walked = NULL, *fresh = NULL, *outer = k.c;
+
+		ck_assert_int_eq(sv_catalog_new(NULL, NULL, &walked), 0);
+		ck_assert_int_eq(sv_catalog_new(NULL, NULL, &fresh), 0);
+		k.c = walked;
+		for (i = 0; i < 20; i++) {
+			unsigned r = seed = seed * 1103515245 + 12345, at = r >> 16 & 3;
+
+			if ((r >> 20 & 7) == 0) {
+				ck_assert_int_eq(sv_catalog_remove(walked, paths[at]), 0);
+				last[at] = "";
+			} else if ((r >> 20 & 7) == 1) {
+				ck_assert_int_eq(sv_catalog_mark_gone(walked, paths[at]), 0);
+				ck_assert_int_eq(sv_catalog_remove(walked, paths[at]), 0);
+				last[at] = "";
+			} else {
+				/* emptied first, so that nothing is kept or immutable */
+				last[at] = contents[(r >> 24) % SV_ARRAY_SIZE(contents)];
+				set(paths[at], "");
+				set(paths[at], last[at]);
+			}
+		}
+		k.c = fresh;
+		for (i = 0; i < 4; i++)
+			set(paths[i], last[i]);
+		sv_catalog_each_pod(walked, add_name, &a);
+		sv_catalog_each_pod(fresh, add_name, &b);
+		ck_assert_pstr_eq(a.ptr, b.ptr);
+		ck_assert_int_eq(sv_catalog_secret(walked, "default", "s") != NULL,
+				 sv_catalog_secret(fresh, "default", "s") != NULL);
+		sv_catalog_free(walked);
+		sv_catalog_free(fresh);
+		k.c = outer;
+	}
+}
+END_TEST
+
+T_SUITE(catalog)
+{
+	T_AROUND(setup, teardown);
+	T_TEST(objects_are_told_as_they_come_change_and_go);
+	T_TEST(a_file_that_is_gone_takes_its_objects_along);
+	T_TEST(the_first_path_wins_whatever_the_order_of_arrival);
+	T_TEST(in_one_file_the_first_document_wins);
+	T_TEST(kinds_and_namespaces_have_names_of_their_own);
+	T_TEST(of_two_pods_with_one_uid_the_second_is_refused);
+	T_TEST(a_uid_outlives_the_copy_that_brought_it);
+	T_TEST(a_pod_may_be_renamed_and_keep_its_uid);
+	T_TEST(a_file_that_does_not_parse_keeps_its_objects);
+	T_TEST(a_new_file_that_does_not_parse_is_a_problem_and_no_more);
+	T_TEST(an_object_that_is_refused_keeps_its_last_good_version);
+	T_TEST(a_new_object_that_is_refused_is_absent);
+	T_TEST(a_refused_version_is_not_taken_from_another_file);
+	T_TEST(an_immutable_secret_does_not_change);
+	T_TEST(a_secrets_type_does_not_change);
+	T_TEST(a_refused_change_stands_until_the_old_one_is_gone);
+	T_TEST(a_file_that_vanished_yields_to_the_same_objects_elsewhere);
+	T_TEST(a_file_that_comes_back_counts_again);
+	T_TEST(a_problem_knows_where_and_since_when);
+	T_TEST(a_refused_object_without_a_good_version_keeps_its_time_too);
+	T_TEST(a_duplicate_is_told_where_the_other_is);
+	T_TEST(a_secret_that_others_may_read_is_a_warning);
+	T_TEST(queries_see_what_counts);
+	T_TEST(nobody_need_listen);
+	T_TEST(the_end_does_not_depend_on_the_way);
+}
