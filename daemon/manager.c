@@ -103,8 +103,8 @@ static void feed_gone_pod(struct sv_manager *m, const char *ns, const char *pod,
 static void add_pod_event(struct sv_manager *m, const char *ns, const char *pod, const char *volume,
 			  bool warning, const char *reason, const char *message)
 {
-	const struct sv_event *e = sv_events_add(&m->events, sv_unix_ms(), warning, reason, ns, pod,
-						 volume, message);
+	const struct sv_event *e =
+		sv_events_add(&m->events, sv_unix_ms(), warning, reason, ns, pod, volume, message);
 
 	if (e && sv_feed_has_readers(&m->feed, SV_TOPIC_EVENTS))
 		sv_feed_add(&m->feed, SV_TOPIC_EVENTS, e->count > 1 ? "MODIFIED" : "ADDED",
@@ -459,8 +459,8 @@ int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const
 	for (i = 0; i < (*ret)->n_notices; i++)
 		add_pod_event(m, ns, name, "", true, "InvalidEnvironmentVariableNames",
 			      (*ret)->notices[i]);
-	if (sv_handouts_note(&m->handouts, &m->desired, p->origin, p->pod, *c, *ret,
-			     sv_unix_ms()) < 0)
+	if (sv_handouts_note(&m->handouts, &m->desired, p->origin, p->pod, *c, *ret, sv_unix_ms()) <
+	    0)
 		sv_log_err("pod %s/%s: out of memory", ns, name);
 	feed_pod(m, p, "MODIFIED");
 	sv_log_notice("environment of container %s of pod %s/%s handed out", (*c)->name, ns, name);

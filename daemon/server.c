@@ -491,8 +491,13 @@ static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, stru
 			     const char *method, const char *url, const struct request *req)
 {
 	const struct sv_api_request request = {
-		.method = method, .path = url, .argument = argument, .arg = c,
-		.body = req->body.ptr, .body_len = req->body.len, .is_root = p->uid == 0,
+		.method = method,
+		.path = url,
+		.argument = argument,
+		.arg = c,
+		.body = req->body.ptr,
+		.body_len = req->body.len,
+		.is_root = p->uid == 0,
 	};
 	struct sv_api_answer answer;
 	enum sv_topic topic;

@@ -73,21 +73,32 @@ static enum sv_exit exit_of(int r)
 									: SV_EXIT_FAILED;
 }
 
-int sv_api_try(const char *path, struct json_object **ret)
+static enum sv_exit exit_of_status(int r)
+{
+	int status = sv_client_status(client);
+
+	if (r != SV_CLIENT_E_STATUS)
+		return exit_of(r);
+	return status == 404 ? SV_EXIT_NOT_FOUND :
+	       status == 409 || status == 503 ? SV_EXIT_NOT_PUBLISHED :
+						SV_EXIT_FAILED;
+}
+
+static int ask(const char *path, const char *body, struct json_object **ret)
 {
 	sv_autobuf struct sv_buf b = { 0 };
 	struct json_object *tree;
 	int r;
 
 	set_error(NULL);
-	r = sv_client_request(get_client(), path, NULL, TIMEOUT_MS, collect, &b);
+	r = sv_client_request(get_client(), path, body, TIMEOUT_MS, collect, &b);
 	if (b.failed)
 		sv_no_memory();
 	if (r == SV_CLIENT_E_STOPPED)
 		set_error(sv_text("the answer of secretvold at %s to %s is too long",
 				  sv_client_socket(client), path));
 	if (r)
-		return exit_of(r);
+		return body ? exit_of_status(r) : exit_of(r);
 	tree = parse(b.ptr ? b.ptr : "", b.len);
 	if (!json_object_is_type(tree, json_type_object)) {
 		json_object_put(tree);
@@ -99,11 +110,30 @@ int sv_api_try(const char *path, struct json_object **ret)
 	return 0;
 }
 
+int sv_api_try(const char *path, struct json_object **ret)
+{
+	return ask(path, NULL, ret);
+}
+
+int sv_api_post(const char *path, const char *body, struct json_object **ret)
+{
+	int r = ask(path, body, ret);
+
+	return r ? sv_fail((enum sv_exit)r, "%s", sv_api_error()) : 0;
+}
+
 int sv_api_get(const char *path, struct json_object **ret)
 {
 	int r = sv_api_try(path, ret);
 
 	return r ? sv_fail((enum sv_exit)r, "%s", sv_api_error()) : 0;
+}
+
+bool sv_api_is_ready(void)
+{
+	sv_autotree struct json_object *status = NULL;
+
+	return sv_api_try("/v1/status", &status) == 0 && sv_bool(status, "ready");
 }
 
 int sv_api_list(const char *path, struct json_object **ret, struct json_object **items)

@@ -16,8 +16,14 @@
 /* Get a path's tree. Return: an exit code; text is printed unless it is 0. @ret is owned. */
 int sv_api_get(const char *path, struct json_object **ret);
 
-/* The same, printing nothing: sv_api_error() has the text. */
+/* POST a body. The same results; a refusal (409) is SV_EXIT_NOT_PUBLISHED, a 404 SV_EXIT_NOT_FOUND. */
+int sv_api_post(const char *path, const char *body, struct json_object **ret);
+
+/* sv_api_get(), printing nothing: sv_api_error() has the text. */
 int sv_api_try(const char *path, struct json_object **ret);
+
+/* Has the daemon read its sources? One that has just started knows of nothing: that is not "gone". */
+bool sv_api_is_ready(void);
 
 /* sv_api_get() for a list: *ret is the list, *items its array, borrowed from it. */
 int sv_api_list(const char *path, struct json_object **ret, struct json_object **items);

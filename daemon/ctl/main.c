@@ -20,6 +20,9 @@
 	X(describe) \
 	X(wait)     \
 	X(events)   \
+	X(env)      \
+	X(exec)     \
+	X(mounts)   \
 	X(render)   \
 	X(check)
 

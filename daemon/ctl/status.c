@@ -169,7 +169,7 @@ static void show_complaint(size_t *n, struct json_object *p)
 		sv_buf_printf(&b, "%s %s%s%s: ", *kind ? kind : "object", ns, *ns ? "/" : "", name);
 	else if (*kind)
 		sv_buf_printf(&b, "%s: ", kind);
-	if (*field && strncmp(message, field, strlen(field)) != 0)
+	if (*field && !strstr(message, field)) /* most messages name it themselves */
 		sv_buf_printf(&b, "%s: ", field);
 	message = sv_without_line(message, (unsigned)sv_int(p, "line"));
 	sv_buf_puts(&b, *message ? message : sv_str(p, "reason"));

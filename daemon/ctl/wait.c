@@ -107,14 +107,6 @@ static int on_change(void *arg, const char *type, struct json_object *o, struct 
 	return w->holds ? -1 : 0;
 }
 
-/* A daemon that has just started knows of nothing yet: that is not the same as "removed". */
-static bool is_ready(void)
-{
-	sv_autotree struct json_object *status = NULL;
-
-	return sv_api_try("/v1/status", &status) == 0 && sv_bool(status, "ready");
-}
-
 static int timed_out(struct waiter *w, bool reachable)
 {
 	sv_autofree char *words = sv_target_words(&w->target);
@@ -151,7 +143,7 @@ static int wait_for(struct waiter *w, int64_t timeout_ms)
 		case SV_WATCH_STOPPED:
 			if (!w->holds)
 				return timed_out(w, true); /* one look */
-			if (w->want == FOR_PUBLISHED || is_ready())
+			if (w->want == FOR_PUBLISHED || sv_api_is_ready())
 				return SV_EXIT_DONE;
 			break;
 		case SV_WATCH_TIMEOUT:

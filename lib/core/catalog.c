@@ -274,8 +274,12 @@ static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *
 {
 	if (eff->pod && sv_pod_equal(eff->pod, e->pod)) {
 		if (eff->pod != e->pod) { /* one copy is enough */
-			sv_pod_unref(e->pod);
+			struct sv_pod *copy = e->pod;
+
 			e->pod = sv_pod_ref(eff->pod);
+			/* its uid was the key; replacing one needs no memory */
+			(void)sv_strmap_put(&c->uids, e->pod->uid, e);
+			sv_pod_unref(copy);
 		}
 		return;
 	}
@@ -379,18 +383,23 @@ void sv_catalog_free(struct sv_catalog *c)
 	free(c);
 }
 
+/* What the file held under this name: a good version if there is one. */
 static struct entry *find_entry(struct file *f, const struct entry *like)
 {
+	struct entry *bad = NULL;
 	size_t i;
 
 	for (i = 0; i < f->n_entries; i++) {
 		struct entry *e = &f->entries[i];
 
-		if (e->kind == like->kind && is_good(e) && strcmp(e->ns, like->ns) == 0 &&
-		    strcmp(e->name, like->name) == 0)
+		if (e->kind != like->kind || strcmp(e->ns, like->ns) != 0 ||
+		    strcmp(e->name, like->name) != 0)
+			continue;
+		if (is_good(e))
 			return e;
+		bad = e;
 	}
-	return NULL;
+	return bad;
 }
 
 /* Entries out of a manifest; a refused object inherits the last good version in the same file. */

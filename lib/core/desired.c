@@ -298,7 +298,7 @@ int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_po
 	for (i = 0; i < pod->n_volumes && r == 0 && !pod->terminated; i++)
 		if (pod->volumes[i].type != SV_VOLUME_OTHER)
 			r = want(d, origin, pod, &pod->volumes[i]);
-	if (old)
+	if (old && old != pod)
 		unwant_all(d, old); /* what the new version has belongs to it by now */
 	sv_pod_unref(old);
 	return r;

@@ -39,7 +39,7 @@ struct sv_desired_secret {
 	char *refused;            /* why the one that exists is invalid, or NULL */
 	struct sv_wanted **users;
 	size_t n_users, cap_users;
-	int64_t updated_ms; /* Unix time of the last put */
+	int64_t updated_ms;  /* Unix time of the last put */
 	uint64_t generation; /* how often it was put; 0: never */
 	uint64_t serial;     /* of the last change: different for every change of every Secret */
 };
@@ -57,7 +57,7 @@ struct sv_desired {
 	struct sv_strmap wanted;                    /* id -> struct sv_wanted */
 	bool expected[SV_N_ORIGINS];                /* there is a source of this origin */
 	bool synced[SV_N_ORIGINS];                  /* it has told everything once */
-	uint64_t serial; /* of the last change of a Secret */
+	uint64_t serial;                            /* of the last change of a Secret */
 	void (*changed)(void *arg, const char *id); /* a volume is to be looked at; may be NULL */
 	void *arg;
 };

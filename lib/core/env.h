@@ -22,13 +22,15 @@ struct sv_env_secret {
 };
 
 struct sv_env {
-	struct sv_env_entry *entries; /* names are unique; in the order in which they first appeared */
+	struct sv_env_entry
+		*entries; /* names are unique; in the order in which they first appeared */
 	size_t n_entries;
 	struct sv_env_secret *secrets; /* each once */
 	size_t n_secrets;
 	char **notices; /* the kubelet's text for names that strict rules skip (R68) */
 	size_t n_notices;
-	char **command, **args; /* expanded (R70), NULL-terminated; NULL where the container has none */
+	char **command,
+		**args; /* expanded (R70), NULL-terminated; NULL where the container has none */
 };
 
 struct sv_env_opts {

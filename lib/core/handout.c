@@ -114,8 +114,7 @@ void sv_handouts_forget(struct sv_handouts *h, const char *uid)
 	if (!prefix)
 		return;
 	i = sv_strmap_lower(&h->items, prefix);
-	while (i < h->items.n &&
-	       strncmp(h->items.entries[i].key, prefix, strlen(prefix)) == 0)
+	while (i < h->items.n && strncmp(h->items.entries[i].key, prefix, strlen(prefix)) == 0)
 		handout_free(sv_strmap_remove(&h->items, h->items.entries[i].key));
 }
 

@@ -18,7 +18,7 @@ struct sv_handout {
 	struct {
 		char *name;
 		uint64_t generation, serial; /* 0: the Secret was not there */
-	} *secrets;
+	} * secrets;
 	size_t n_secrets;
 };
 

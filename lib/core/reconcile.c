@@ -167,7 +167,8 @@ static enum sv_outcome begin(struct sv_actuals *s, struct sv_actual *a, struct s
 
 /* Old generations whose grace has passed, or NULL. */
 static enum sv_outcome start_clean(struct sv_actuals *s, struct sv_actual *a,
-				   const struct sv_wanted *w, int64_t now_ms, struct sv_action **ret)
+				   const struct sv_wanted *w, int64_t now_ms,
+				   struct sv_action **ret)
 {
 	struct sv_action *action;
 	size_t i, n = 0;

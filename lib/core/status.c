@@ -309,9 +309,9 @@ struct json_object *sv_status_pod(const struct sv_desired *d, const struct sv_ac
 				  const struct sv_handouts *handouts,
 				  const struct sv_desired_pod *p)
 {
-	struct json_object *o = make_pod(p->pod->ns, p->pod->name, p->pod->uid,
-					 sv_origin_name(p->origin), s, p->pod->terminated, false,
-					 p->created_ms);
+	struct json_object *o =
+		make_pod(p->pod->ns, p->pod->name, p->pod->uid, sv_origin_name(p->origin), s,
+			 p->pod->terminated, false, p->created_ms);
 
 	if (o)
 		add_containers(o, d, handouts, p->pod);

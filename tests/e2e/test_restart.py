@@ -104,6 +104,7 @@ def unchanged_volumes_are_adopted_as_they_are():
     with Daemon() as d:
         for name in ("p", "q", "r"):
             put(d, name, "1", securityContext={"fsGroup": 7} if name == "q" else {})
+            wait(d, name)
         put(d, "p", "2")
         d.wait_volume("default", "p", "v", newer_than(1))
         before = {n: identity(wait(d, n)) for n in ("p", "q", "r")}
@@ -446,7 +447,7 @@ def nothing_is_removed_before_the_manifests_have_been_read():
         os.rename(d.manifest_dir, away)
         os.unlink(os.path.join(away, "q.yaml"))
         d.start(wait_ready=False)
-        poll_until(lambda: os.path.exists(d.socket_path), "the socket")
+        d.wait_alive()
         d.wait_problem("SourceUnavailable", message="does not exist yet")
         check_eq(d.client.get("/readyz")[0], 503, "readiness without manifests")
         check_eq({(v["pod"], v["state"]) for v in d.volumes()},

@@ -162,6 +162,22 @@ def an_old_generation_stays_for_the_grace_and_is_wiped():
 
 
 @suite.test
+def an_old_generation_is_not_wiped_where_a_container_holds_a_part():
+    container = {"name": "c", "image": "img", "volumeMounts": [
+        {"name": "v", "mountPath": "/file", "subPath": "k"}]}
+    with ready_daemon({"k": "one"}, args=["--generation-grace", "50ms"],
+                      containers=[container]) as d:
+        v = published(d)
+        old = os.path.join(v["path"], data_of(v))
+        held = os.open(os.path.join(old, "k"), os.O_RDONLY)
+        with Inotify(v["path"], Inotify.DELETE) as watch:
+            d.put_objects("secret.yaml", secret("s", {"k": "two"}))
+            watch.wait(lambda m, n: n == os.path.basename(old), "removal of the old generation")
+        check_eq(os.pread(held, 100, 0), b"one", "the part that a container has")
+        os.close(held)
+
+
+@suite.test
 def a_burst_ends_with_the_last_content_and_few_generations():
     with ready_daemon({"k": "0"}, args=["--generation-grace", "2s"]) as d:
         v = published(d)

@@ -563,15 +563,22 @@ class Daemon:
 
     def wait_ready(self, deadline_s=DEADLINE_S):
         """/readyz is 200. Polled: before the socket exists there is nothing to wait on."""
-        def ready():
+        return self._wait_health("/readyz", "the daemon's readiness", deadline_s)
+
+    def wait_alive(self, deadline_s=DEADLINE_S):
+        """It answers, though its sources may not have been read."""
+        return self._wait_health("/healthz", "the daemon's first answer", deadline_s)
+
+    def _wait_health(self, path, what, deadline_s):
+        def good():
             if self.process.poll() is not None:
-                raise AssertionError("the daemon ended with status %d before it was ready"
-                                     % self.process.returncode)
+                raise AssertionError("the daemon ended with status %d: no %s"
+                                     % (self.process.returncode, what))
             try:
-                return self.client.get("/readyz")[0] == 200
+                return self.client.get(path)[0] == 200
             except OSError:  # no socket yet, or an old one that nobody listens on
                 return False
-        poll_until(ready, "the daemon's readiness", deadline_s)
+        poll_until(good, what, deadline_s)
         return self
 
     def run_once(self, *extra, timeout=DEADLINE_S):

@@ -210,7 +210,7 @@ START_TEST(the_first_path_wins_whatever_the_order_of_arrival)
 	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0); /* a removal brings the loser back */
 	expect_told("+secret default/s b");
 	set("/m/b.yaml", "$t=b");
-	expect_told("+secret default/t b, +secret default/s c");
+	expect_told("+secret default/s c, +secret default/t b");
 	expect_problems("");
 	set("/m/B.yaml", "$s=B"); /* byte order: capitals first */
 	expect_told("+secret default/s B");
@@ -383,7 +383,7 @@ START_TEST(a_secrets_type_does_not_change)
 {
 	set("/m/a.yaml", "$s=1%x");
 	expect_told("+secret default/s 1");
-	set("/m/a.yaml", "$s=2%y");
+	set("/m/a.yaml", "$s=2%z");
 	expect_told("");
 	expect_problems("/m/a.yaml#0 Secretdefault/s InvalidSecret Invalid");
 	set("/m/a.yaml", "$s=2"); /* defaulted to Opaque first */
@@ -413,7 +413,7 @@ START_TEST(a_file_that_vanished_yields_to_the_same_objects_elsewhere)
 {
 	set("/m/a.yaml", "p=s@u $s=1");
 	expect_told("+pod default/p s, +secret default/s 1");
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
 	expect_told(""); /* perhaps only for a moment */
 	set("/m/b.yaml", "p=s@u $s=2");
 	expect_told("+secret default/s 2");
@@ -430,16 +430,20 @@ START_TEST(a_file_that_comes_back_counts_again)
 	set("/m/a.yaml", "$s=1");
 	set("/m/b.yaml", "$s=2");
 	expect_told("+secret default/s 1");
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
 	expect_told("+secret default/s 2");
 	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/a.yaml", 0, "InvalidManifest", "no", 1), 0);
 	expect_told("+secret default/s 1"); /* there, though broken: its last good objects */
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml"), 0);
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
 	expect_told("+secret default/s 2");
 	set("/m/a.yaml", "$s=1");
 	expect_told("+secret default/s 1");
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/none.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
+	expect_told("+secret default/s 2");
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", false), 0); /* unchanged */
+	expect_told("+secret default/s 1");
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/none.yaml", true), 0);
 	expect_told("");
 }
 END_TEST
@@ -596,7 +600,7 @@ START_TEST(the_end_does_not_depend_on_the_way)
 				ck_assert_int_eq(sv_catalog_remove(walked, paths[at]), 0);
 				last[at] = "";
 			} else if ((r >> 20 & 7) == 1) {
-				ck_assert_int_eq(sv_catalog_mark_gone(walked, paths[at]), 0);
+				ck_assert_int_eq(sv_catalog_mark_gone(walked, paths[at], true), 0);
 				ck_assert_int_eq(sv_catalog_remove(walked, paths[at]), 0);
 				last[at] = "";
 			} else {

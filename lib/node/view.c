@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "view.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../base/cleanup.h"
+#include "../base/text.h"
+#include "fsutil.h"
+
+#define ROOT_ENTRIES_MAX 512 /* of "/", each of which is held open while it is covered */
+
+struct view {
+	const char *scratch;
+	dev_t *shadows; /* devices of the tmpfs that cover directories: those may be written to */
+	size_t n_shadows;
+	struct sv_err *err;
+};
+
+struct prepared {
+	char *target;
+	int tree; /* a detached mount, to be attached there */
+	bool is_dir;
+};
+
+/* ---- paths --------------------------------------------------------------------------------- */
+
+char *sv_view_clean(const char *target)
+{
+	char *out = malloc(strlen(target) + 2), *o = out;
+
+	if (!out)
+		return NULL;
+	while (*target) {
+		size_t n = strcspn(target, "/");
+
+		if (n == 2 && target[0] == '.' && target[1] == '.') {
+			while (o > out && *--o != '/')
+				;
+		} else if (n > 0 && !(n == 1 && target[0] == '.')) {
+			*o++ = '/';
+			memcpy(o, target, n);
+			o += n;
+		}
+		target += n;
+		target += *target == '/';
+	}
+	if (o == out)
+		*o++ = '/';
+	*o = '\0';
+	return out;
+}
+
+static bool is_or_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (!path[n] || path[n] == '/');
+}
+
+static const char *check_clean(const char *path)
+{
+	if (strcmp(path, "/") == 0)
+		return "must not be the root directory";
+	if (is_or_below(path, "/proc") || is_or_below(path, "/sys"))
+		return "must not be in /proc or /sys";
+	if (strcmp(path, "/dev") == 0)
+		return "must not be /dev";
+	return NULL;
+}
+
+const char *sv_view_check_target(const char *target)
+{
+	sv_autofree char *path = sv_view_clean(target);
+
+	if (!*target)
+		return "must not be empty";
+	return path ? check_clean(path) : NULL;
+}
+
+/* ---- what is to be attached ---------------------------------------------------------------- */
+
+static int new_tmpfs(const struct stat *like, bool read_only)
+{
+	sv_autoclose int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	sv_autofree char *mode = sv_asprintf("%o", (unsigned)(like->st_mode & 07777));
+	int fd;
+
+	if (fs < 0)
+		return -errno;
+	if (!mode)
+		return -ENOMEM;
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, read_only ? MOUNT_ATTR_RDONLY : 0);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A subPath ends at the real file, so that later updates do not reach it (R62). */
+static int open_sub_path(int dirfd, const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	do
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int prepare(struct view *v, const struct sv_view_mount *m, struct prepared *ret)
+{
+	struct stat st = { .st_mode = S_IFDIR | 01777 };
+	sv_autoclose int root = -1, fd = -1;
+	const char *text;
+
+	ret->is_dir = true;
+	ret->target = sv_view_clean(m->target);
+	if (!ret->target)
+		return sv_err_set(v->err, -ENOMEM, "cannot prepare mounts");
+	text = check_clean(ret->target);
+	if (text)
+		return sv_err_set(v->err, SV_VIEW_E_TARGET, "mountPath \"%s\" %s", m->target, text);
+	if (*m->source) {
+		root = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (root < 0)
+			return sv_err_set(v->err, -errno, "cannot open volume '%s'", m->source);
+		fd = *m->sub_path ? open_sub_path(root, m->sub_path) : dup(root);
+		if (fd == -EXDEV)
+			return sv_err_set(v->err, SV_VIEW_E_SUB_PATH,
+					  "subPath \"%s\" leads out of the volume", m->sub_path);
+		if (fd < 0 && fd != -ENOENT)
+			return sv_err_set(v->err, fd, "subPath \"%s\"", m->sub_path);
+	}
+	if (fd >= 0) {
+		if (fstat(fd, &st) < 0)
+			return sv_err_set(v->err, -errno, "cannot stat volume '%s'", m->source);
+		ret->is_dir = S_ISDIR(st.st_mode);
+		ret->tree = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		if (ret->tree < 0)
+			return sv_err_set(v->err, -errno, "cannot clone volume '%s'", m->source);
+		return 0;
+	}
+	/* The kubelet makes a missing subPath as an empty directory: here is one (R19). */
+	ret->tree = new_tmpfs(&st, true);
+	return ret->tree < 0 ? sv_err_set(v->err, ret->tree, "cannot make an empty directory") : 0;
+}
+
+/* ---- covering directories ------------------------------------------------------------------ */
+
+static int note_shadow(struct view *v, int fd)
+{
+	dev_t *list = reallocarray(v->shadows, v->n_shadows + 1, sizeof(*list));
+	struct stat st;
+
+	if (!list)
+		return -ENOMEM;
+	v->shadows = list;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	list[v->n_shadows++] = st.st_dev;
+	return 0;
+}
+
+static bool is_shadow(const struct view *v, int fd)
+{
+	struct stat st;
+	size_t i;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	for (i = 0; i < v->n_shadows; i++)
+		if (v->shadows[i] == st.st_dev)
+			return true;
+	return false;
+}
+
+static int attach(int tree, int dirfd, const char *name)
+{
+	unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*name ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
+
+	return move_mount(tree, "", dirfd, name, flags) < 0 ? -errno : 0;
+}
+
+/* A place for something to be bound on: an empty directory, or an empty file. */
+static int make_place(int dirfd, const char *name, bool is_dir)
+{
+	int fd;
+
+	if (is_dir)
+		return mkdirat(dirfd, name, 0755) < 0 && errno != EEXIST ? -errno : 0;
+	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static int copy_link(int from, const char *name, int to)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(from, name, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	return symlinkat(target, to, name) < 0 ? -errno : 0;
+}
+
+static int clone_entry(int from, const char *name)
+{
+	int tree = open_tree(from, name,
+			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
+				     AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
+
+	return tree < 0 ? -errno : tree;
+}
+
+static int show_entry(int from, const char *name, int to)
+{
+	sv_autoclose int tree = -1;
+	struct stat st;
+	int r;
+
+	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno; /* gone meanwhile */
+	if (S_ISLNK(st.st_mode))
+		return copy_link(from, name, to);
+	tree = clone_entry(from, name);
+	if (tree < 0)
+		return tree == -ENOENT ? 0 : tree;
+	r = make_place(to, name, S_ISDIR(st.st_mode));
+	return r < 0 ? r : attach(tree, to, name);
+}
+
+static int each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name), void *arg)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	if (!dir) {
+		r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	while (r == 0 && (e = readdir(dir)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			r = fn(arg, dirfd, e->d_name);
+	closedir(dir);
+	return r;
+}
+
+static int show_one(void *arg, int dirfd, const char *name)
+{
+	return show_entry(dirfd, name, *(int *)arg);
+}
+
+/* Covers a directory other than "/". Return: a descriptor of the tmpfs that shows the same. */
+static int cover_dir(struct view *v, int below)
+{
+	struct stat st;
+	int mnt, r;
+
+	if (fstat(below, &st) < 0)
+		return -errno;
+	mnt = new_tmpfs(&st, false);
+	if (mnt < 0)
+		return mnt;
+	r = attach(mnt, below, "");
+	if (r == 0)
+		r = note_shadow(v, mnt);
+	if (r == 0)
+		r = each_entry(below, show_one, &mnt);
+	if (r == 0 && fchownat(mnt, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0)
+		r = -errno;
+	if (r < 0) {
+		close(mnt);
+		return r;
+	}
+	return mnt;
+}
+
+/* The entries of "/", cloned before anything is attached: the new root stands in one of them at first. */
+struct root_entry {
+	char name[NAME_MAX + 1];
+	int tree; /* -1: a symbolic link */
+	bool is_dir;
+};
+
+struct root_copy {
+	struct root_entry *entries;
+	size_t n;
+};
+
+static int clone_one(void *arg, int dirfd, const char *name)
+{
+	struct root_copy *c = arg;
+	struct root_entry *e = &c->entries[c->n];
+	struct stat st;
+
+	if (c->n == ROOT_ENTRIES_MAX)
+		return -E2BIG;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	(void)snprintf(e->name, sizeof(e->name), "%s", name);
+	e->is_dir = S_ISDIR(st.st_mode);
+	e->tree = S_ISLNK(st.st_mode) ? -1 : clone_entry(dirfd, name);
+	if (e->tree < -1)
+		return e->tree;
+	c->n++;
+	return 0;
+}
+
+static int fill_root(const struct root_copy *c, int old, int mnt)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < c->n && r == 0; i++) {
+		const struct root_entry *e = &c->entries[i];
+
+		if (e->tree < 0) {
+			r = copy_link(old, e->name, mnt);
+			continue;
+		}
+		r = make_place(mnt, e->name, e->is_dir);
+		if (r == 0)
+			r = attach(e->tree, mnt, e->name);
+	}
+	return r;
+}
+
+/* pivot_root(2) onto itself: the old root ends on top of the new one and is then let go. */
+static int switch_root(int mnt)
+{
+	if (fchdir(mnt) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return -errno;
+	return 0;
+}
+
+static int cover_root(struct view *v)
+{
+	sv_autoclose int old = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	sv_autoclose int scratch = open(v->scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct root_copy c = { calloc(ROOT_ENTRIES_MAX, sizeof(*c.entries)), 0 };
+	struct stat st;
+	int mnt = -1, r = 0;
+	size_t i;
+
+	if (!c.entries)
+		r = -ENOMEM;
+	else if (old < 0 || scratch < 0 || fstat(old, &st) < 0)
+		r = -errno;
+	if (r == 0)
+		r = each_entry(old, clone_one, &c);
+	if (r == 0)
+		r = mnt = new_tmpfs(&st, false);
+	if (r >= 0)
+		r = attach(mnt, scratch, "");
+	if (r == 0)
+		r = note_shadow(v, mnt);
+	if (r == 0)
+		r = fill_root(&c, old, mnt);
+	if (r == 0)
+		r = switch_root(mnt);
+	for (i = 0; i < c.n; i++)
+		if (c.entries[i].tree >= 0)
+			close(c.entries[i].tree);
+	free(c.entries);
+	if (r < 0) {
+		if (mnt >= 0)
+			close(mnt);
+		return r;
+	}
+	return mnt;
+}
+
+/* ---- attaching ----------------------------------------------------------------------------- */
+
+/* The part of @path that exists, as a descriptor; *rest is what does not, "" if all does. */
+static int open_existing(const char *path, const char **rest)
+{
+	sv_autofree char *head = strdup(path);
+	char *cut;
+	int fd;
+
+	if (!head)
+		return -ENOMEM;
+	*rest = path + strlen(path);
+	for (;;) {
+		fd = open(*head ? head : "/", O_PATH | O_CLOEXEC);
+		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR))
+			return fd < 0 ? -errno : fd;
+		cut = strrchr(head, '/');
+		if (!cut)
+			return -ENOENT;
+		*cut = '\0';
+		*rest = path + (cut - head) + 1;
+	}
+}
+
+/* Makes what is missing of a target below a directory that may be written to. */
+static int make_rest(int dirfd, const char *rest, bool is_dir)
+{
+	const char *slash = strrchr(rest, '/');
+	sv_autofree char *parent = slash ? strndup(rest, (size_t)(slash - rest)) : NULL;
+	sv_autoclose int fd = -1;
+
+	if (!slash)
+		return make_place(dirfd, rest, is_dir);
+	if (!parent)
+		return -ENOMEM;
+	fd = sv_open_dirs(dirfd, parent, 0755, (gid_t)-1, false, NULL);
+	return fd < 0 ? fd : make_place(fd, slash + 1, is_dir);
+}
+
+static int attach_at(struct view *v, const struct prepared *p)
+{
+	const char *rest;
+	sv_autoclose int fd = open_existing(p->target, &rest);
+	sv_autoclose int cover = -1;
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return sv_err_set(v->err, fd < 0 ? fd : -errno, "cannot open mountPath \"%s\"",
+				  p->target);
+	if (*rest && !S_ISDIR(st.st_mode))
+		return sv_err_set(v->err, SV_VIEW_E_TARGET,
+				  "mountPath \"%s\": a part of it is a file", p->target);
+	if (!*rest) {
+		if (S_ISDIR(st.st_mode) != p->is_dir)
+			return sv_err_set(v->err, SV_VIEW_E_TARGET,
+					  "mountPath \"%s\" is a %s here, the volume's part a %s",
+					  p->target, p->is_dir ? "file" : "directory",
+					  p->is_dir ? "directory" : "file");
+		r = attach(p->tree, fd, "");
+		return r < 0 ? sv_err_set(v->err, r, "cannot mount at \"%s\"", p->target) : 0;
+	}
+	if (!is_shadow(v, fd)) {
+		r = cover = rest == p->target + 1 ? cover_root(v) : cover_dir(v, fd);
+		if (r < 0)
+			return sv_err_set(v->err, r, "cannot make room for mountPath \"%s\"",
+					  p->target);
+	}
+	r = make_rest(cover >= 0 ? cover : fd, rest, p->is_dir);
+	if (r == 0)
+		r = attach(p->tree, cover >= 0 ? cover : fd, rest);
+	return r < 0 ? sv_err_set(v->err, r, "cannot mount at \"%s\"", p->target) : 0;
+}
+
+static int compare_targets(const void *a, const void *b)
+{
+	return strcmp(((const struct prepared *)a)->target, ((const struct prepared *)b)->target);
+}
+
+static int check_unique(struct view *v, const struct prepared *list, size_t n)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++)
+		if (strcmp(list[i - 1].target, list[i].target) == 0)
+			return sv_err_set(v->err, SV_VIEW_E_TARGET,
+					  "mountPath \"%s\" is used by two mounts", list[i].target);
+	return 0;
+}
+
+int sv_view_enter(const struct sv_view_mount *mounts, size_t n, const char *scratch,
+		  struct sv_err *err)
+{
+	struct view v = { .scratch = scratch, .err = err };
+	struct prepared *list = calloc(n ? n : 1, sizeof(*list));
+	size_t i;
+	int r = 0;
+
+	if (!list)
+		return sv_err_set(err, -ENOMEM, "cannot prepare mounts");
+	for (i = 0; i < n; i++)
+		list[i].tree = -1;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		r = sv_err_set(err, -errno, "cannot make a private mount namespace");
+	for (i = 0; i < n && r == 0; i++)
+		r = prepare(&v, &mounts[i], &list[i]);
+	if (r == 0 && n > 0) {
+		qsort(list, n, sizeof(*list), compare_targets); /* what contains comes first */
+		r = check_unique(&v, list, n);
+	}
+	for (i = 0; i < n && r == 0; i++)
+		r = attach_at(&v, &list[i]);
+	for (i = 0; i < n; i++) {
+		free(list[i].target);
+		if (list[i].tree >= 0)
+			close(list[i].tree);
+	}
+	free(list);
+	free(v.shadows);
+	return r;
+}
