@@ -21,8 +21,8 @@ static void answer_text(struct sv_api_answer *ret, unsigned status, char *text)
 static void answer_json(struct sv_api_answer *ret, unsigned status, struct json_object *o)
 {
 	const char *text = o ? json_object_to_json_string_ext(
-				       o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
-			     : NULL;
+				       o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) :
+			       NULL;
 
 	*ret = (struct sv_api_answer){ status, "application/json",
 				       text ? sv_asprintf("%s\n", text) : NULL };
@@ -86,9 +86,9 @@ static struct json_object *swap_status(const struct sv_manager *m)
 
 	sv_json_text(o, "policy", sv_swap_policy_name(m->node->policy));
 	sv_json_text(o, "medium",
-		     medium == SV_MEDIUM_UNKNOWN ? ""
-		     : medium == SV_MEDIUM_RAMFS ? "ramfs"
-						 : "tmpfs");
+		     medium == SV_MEDIUM_UNKNOWN ? "" :
+		     medium == SV_MEDIUM_RAMFS   ? "ramfs" :
+						   "tmpfs");
 	sv_json_bool(o, "safe", medium == SV_MEDIUM_TMPFS_NOSWAP || medium == SV_MEDIUM_RAMFS);
 	sv_json_text(o, "how", medium == SV_MEDIUM_UNKNOWN ? "none" : sv_medium_name(medium));
 	return o;

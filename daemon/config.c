@@ -242,10 +242,9 @@ static int set_from_node(struct sv_config *c, const struct option_def *o, const 
 		for (i = 0; i < json_object_array_length(node) && r == 0; i++) {
 			struct json_object *item = json_object_array_get_idx(node, i);
 
-			r = json_object_is_type(item, json_type_string)
-				    ? set_option(c, o, json_object_get_string(item), err)
-				    : sv_err_set(err, SV_CONFIG_E_USAGE, "%s: expects strings",
-						 key);
+			r = json_object_is_type(item, json_type_string) ?
+				    set_option(c, o, json_object_get_string(item), err) :
+				    sv_err_set(err, SV_CONFIG_E_USAGE, "%s: expects strings", key);
 		}
 		return r;
 	}
@@ -262,8 +261,7 @@ static int apply_tree(struct sv_config *c, struct json_object *root, struct sv_e
 		return 0;
 	if (!json_object_is_type(root, json_type_object))
 		return sv_err_set(err, SV_CONFIG_E_USAGE, "expects a map of options");
-	json_object_object_foreach(root, key, value)
-	{
+	json_object_object_foreach (root, key, value) {
 		const struct option_def *o = find_key(key);
 		int r;
 

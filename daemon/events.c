@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "events.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static void event_done(struct sv_event *e)
 
 static void take_out(struct sv_events *e, size_t i, struct sv_event *ret)
 {
+	assert(i < e->n);
 	*ret = e->items[i];
 	memmove(e->items + i, e->items + i + 1, (e->n - i - 1) * sizeof(*e->items));
 	e->n--;

@@ -154,10 +154,13 @@ static void print_problem(void *arg, const struct sv_problem *p)
 {
 	char file[SV_ERR_MAX], text[SV_ERR_MAX];
 
+	sv_autofree char *prefix = sv_asprintf("line %u: ", p->line);
+	size_t n = prefix && strncmp(p->message, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+
 	if (!p->warning)
 		*(int *)arg = 1;
 	sv_text_escape(file, sizeof(file), p->file);
-	sv_text_escape(text, sizeof(text), p->message);
+	sv_text_escape(text, sizeof(text), p->message + n);
 	if (p->line)
 		(void)printf("%s:%u: %s\n", file, p->line, text);
 	else
@@ -182,7 +185,8 @@ static void on_settled(void *arg)
 
 	if (!d->config.once) {
 		notify_ready(d);
-		sv_log_notice("ready: %zu volumes", d->manager.actuals.records.n);
+		sv_log_notice("ready, %zu volume%s", d->manager.actuals.records.n,
+			      d->manager.actuals.records.n == 1 ? "" : "s");
 		return;
 	}
 	report_once(d);

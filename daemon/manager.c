@@ -233,14 +233,8 @@ static void on_changed(void *arg, const char *id)
 	}
 	a->input = true;
 	sv_actuals_enqueue(&m->actuals, a, !w);
-	if (!known && w) {
-		free(a->ns);
-		free(a->pod);
-		a->ns = strdup(w->pod->ns);
-		a->pod = strdup(w->pod->name);
-		a->origin = (int)w->origin;
+	if (!known && w && sv_reconcile_identify(a, w) == 0)
 		feed_volume(m, a, "ADDED", false);
-	}
 }
 
 static void on_done(void *arg, struct sv_action *action)
@@ -304,13 +298,11 @@ static void settle(struct sv_manager *m)
 		m->on_settled(m->arg);
 }
 
-static void run(struct sv_manager *m)
+static void work(struct sv_manager *m)
 {
 	struct sv_actual *a;
 	int64_t wait;
 
-	if (!m->dirty)
-		return;
 	m->dirty = false;
 	if (m->stopping) {
 		settle(m);
@@ -325,6 +317,13 @@ static void run(struct sv_manager *m)
 		uv_timer_stop(&m->timer);
 	if (!m->dirty)
 		settle(m);
+}
+
+/* Before the loop waits nothing may be left to do: what this does can make more. */
+static void run(struct sv_manager *m)
+{
+	while (m->dirty)
+		work(m);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */

@@ -467,8 +467,8 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 	w->first = sv_buf_take(&first);
 	p->watcher = w;
 	r = w->first ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_watch, w,
-							 watcher_free)
-		     : NULL;
+							 watcher_free) :
+		       NULL;
 	if (!r) {
 		watcher_free(w);
 		return MHD_NO;
@@ -572,7 +572,8 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	*context = NULL;
 }
 
-static void on_http_log(void *cls, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_http_log(void *cls, const char *fmt,
+							      va_list ap)
 {
 	sv_autobuf struct sv_buf b = { 0 };
 

@@ -19,10 +19,10 @@ extern "C" {
 
 enum {
 	SV_CLIENT_E_UNREACHABLE = 1, /* no daemon answers on the socket */
-	SV_CLIENT_E_STATUS,          /* it answered with another status than 200: see sv_client_status() */
-	SV_CLIENT_E_STOPPED,         /* the callback asked to stop */
-	SV_CLIENT_E_PROTOCOL,        /* the answer could not be understood */
-	SV_CLIENT_E_TIMEOUT,         /* the deadline of the request passed */
+	SV_CLIENT_E_STATUS,   /* it answered with another status than 200: see sv_client_status() */
+	SV_CLIENT_E_STOPPED,  /* the callback asked to stop */
+	SV_CLIENT_E_PROTOCOL, /* the answer could not be understood */
+	SV_CLIENT_E_TIMEOUT,  /* the deadline of the request passed */
 };
 
 struct sv_client;

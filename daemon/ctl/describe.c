@@ -42,8 +42,8 @@ static void time_field(const char *label, const char *text)
 
 	if (*text && sv_time_parse(text, &then)) {
 		sv_duration_words(words, then > now ? then - now : now - then);
-		line = then > now ? sv_text("%s (in %s)", text, words)
-				  : sv_text("%s (%s ago)", text, words);
+		line = then > now ? sv_text("%s (in %s)", text, words) :
+				    sv_text("%s (%s ago)", text, words);
 	}
 	field(label, line ? line : text);
 }
@@ -220,6 +220,54 @@ static void show_volumes(struct json_object *pod, struct json_object *volumes)
 	section("Mounts:", &mounts);
 }
 
+/* "3" while the Secret is as it was handed out, "3, now 4" once it is not; 0 is one that is not there. */
+static void add_generations(struct sv_table *t, struct json_object *secret)
+{
+	int64_t n = sv_int(secret, "generation"), now = sv_int(secret, "currentGeneration");
+	sv_autofree char *then = n ? sv_text("%" PRId64, n) : sv_text("absent");
+
+	if (n == now)
+		sv_table_add(t, then);
+	else if (now)
+		sv_table_addf(t, "%s, now %" PRId64, then, now);
+	else
+		sv_table_addf(t, "%s, now absent", then);
+}
+
+/* From which Secrets the containers' environments were made: a process keeps what it started with. */
+static void show_environments(struct json_object *pod)
+{
+	static const char *const heads[] = { "CONTAINER", "HANDED-OUT", "STALE",
+					     "SECRET",    "GENERATION", NULL };
+	sv_autotable struct sv_table t = { 0 };
+	size_t i, k;
+
+	sv_table_init(&t, heads, 2);
+	for (i = 0; i < sv_count(pod, "containers"); i++) {
+		struct json_object *c = sv_element(pod, "containers", i);
+		struct json_object *env = sv_member(c, "environment");
+		size_t n = sv_count(env, "secrets");
+		char age[SV_AGE_MAX];
+
+		if (!env)
+			continue;
+		sv_age(age, sv_str(env, "handedOutAt"));
+		for (k = 0; k < n || k == 0; k++) {
+			sv_table_add(&t, sv_str(c, "name"));
+			sv_table_add(&t, age);
+			sv_table_add(&t, sv_bool(env, "stale") ? "yes" : "no");
+			if (k == n) { /* made from no Secret */
+				sv_table_add(&t, "");
+				sv_table_add(&t, "");
+				continue;
+			}
+			sv_table_add(&t, sv_str(sv_element(env, "secrets", k), "name"));
+			add_generations(&t, sv_element(env, "secrets", k));
+		}
+	}
+	section("Environment:", &t);
+}
+
 static void show_messages(struct json_object *pod, struct json_object *volumes)
 {
 	static const char *const heads[] = { "VOLUME", "NEXT-RETRY", "MESSAGE", NULL };
@@ -258,10 +306,12 @@ static void describe_pod(struct json_object *p, struct json_object *volumes,
 	state_field("State:", sv_str(p, "state"));
 	printf("%-14s%" PRId64 " of %" PRId64 " wanted volumes\n", "Ready:", sv_int(p, "ready"),
 	       sv_int(p, "wanted"));
+	field("Reason:", sv_str(p, "reason"));
 	field("Terminated:", sv_bool(p, "terminated") ? "yes" : "no");
 	field("Source:", sv_str(p, "source"));
 	time_field("Created:", sv_str(p, "createdAt"));
 	show_volumes(p, volumes);
+	show_environments(p);
 	show_messages(p, volumes);
 	show_events(events, p, true);
 }

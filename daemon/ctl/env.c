@@ -69,8 +69,8 @@ static int write_lines(struct json_object *answer, int output)
 		r = sv_container_value(entry, &value, &len);
 		if (r)
 			return r;
-		why = output == SHELL ? why_not_shell(name, value, len)
-				      : why_not_env(name, value, len);
+		why = output == SHELL ? why_not_shell(name, value, len) :
+					why_not_env(name, value, len);
 		if (why)
 			r = sv_fail(SV_EXIT_FAILED, "variable %s cannot be written: %s%s", name,
 				    why, output == ENV ? "; '-o json' can hold it" : "");

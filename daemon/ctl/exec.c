@@ -23,9 +23,9 @@
 #include "container.h"
 #include "print.h"
 
-#define STRING_MAX (32 * 4096)      /* bytes of one argument or variable, execve(2) */
-#define TOTAL_MAX (6 * 1024 * 1024) /* of all, whatever the stack limit */
-#define TOTAL_MIN (32 * 4096)
+#define STRING_MAX 131072 /* bytes of one argument or variable, execve(2) */
+#define TOTAL_MAX 6291456 /* of all, whatever the stack limit */
+#define TOTAL_MIN 131072
 #define PAUSE_MS 50 /* before a daemon that is starting is asked again */
 
 enum { EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
@@ -98,8 +98,8 @@ static int on_change(void *arg, const char *type, struct json_object *o, struct 
 	(void)line;
 	if (strcmp(type, "SYNCED") == 0) {
 		g->absent = !g->exists;
-		return g->exists ? 0
-				 : decide(g, SV_EXIT_NOT_FOUND,
+		return g->exists ? 0 :
+				   decide(g, SV_EXIT_NOT_FOUND,
 					  sv_text("pod \"%s\" not found in namespace \"%s\"",
 						  g->pod.name, g->pod.ns));
 	}
@@ -135,8 +135,8 @@ static int wait_for_pod(struct gate *g, int64_t timeout_ms)
 	}
 	if (end == SV_WATCH_STOPPED)
 		return g->result ? sv_fail((enum sv_exit)g->result, "cannot start %s/%s: %s",
-					   g->pod.ns, g->pod.name, g->text)
-				 : 0;
+					   g->pod.ns, g->pod.name, g->text) :
+				   0;
 	if (end == SV_WATCH_TIMEOUT)
 		return sv_fail(SV_EXIT_NOT_PUBLISHED, "timed out after %s: %s", opt_timeout,
 			       g->waiting ? g->waiting : "the daemon says nothing of the pod");
@@ -353,6 +353,7 @@ static int start(struct json_object *answer, int argc, char **argv)
 		r = become(answer);
 	if (r)
 		return r;
+	sv_api_done(); /* the command must not inherit a connection that counts as root's */
 	(void)fflush(stdout);
 	(void)signal(SIGPIPE, SIG_DFL);
 	environ = env.items; /* the container's PATH counts */

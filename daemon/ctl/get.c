@@ -50,6 +50,7 @@ static void pod_row(struct sv_table *t, struct json_object *o, bool wide, const 
 	sv_table_add(t, sv_str(o, "name"));
 	sv_table_addf(t, "%" PRId64 "/%" PRId64, sv_int(o, "ready"), sv_int(o, "wanted"));
 	sv_table_add_state(t, state ? state : sv_str(o, "state"));
+	sv_table_add(t, sv_str(o, "reason"));
 	sv_table_add(t, sv_str(o, "source"));
 	sv_age(age, sv_str(o, "createdAt"));
 	sv_table_add(t, age);
@@ -102,7 +103,7 @@ static const struct {
 			       { "NAME", "STATE", "REASON", "FILES", "GENERATION", "UPDATED" },
 			       { "TYPE", "SWAP", "PATH", "MESSAGE" } },
 	[SV_TARGET_POD] = { pod_row,
-			    { "NAME", "READY", "STATE", "SOURCE", "AGE" },
+			    { "NAME", "READY", "STATE", "REASON", "SOURCE", "AGE" },
 			    { "UID", "VOLUMES" } },
 	[SV_TARGET_SECRET] = { secret_row,
 			       { "NAME", "TYPE", "KEYS", "IMMUTABLE", "USED-BY", "AGE" },

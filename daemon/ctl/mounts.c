@@ -150,8 +150,8 @@ static int print_mount_flag(const struct mount *m, bool docker)
 		return sv_fail(SV_EXIT_FAILED, "mountPath %s cannot be part of a --mount option",
 			       m->target);
 	value = docker ? sv_text("type=bind,source=%s,target=%s,readonly,bind-propagation=rslave",
-				 m->source, m->target)
-		       : sv_text("type=bind,src=%s,dst=%s,ro=true,bind-propagation=rslave",
+				 m->source, m->target) :
+			 sv_text("type=bind,src=%s,dst=%s,ro=true,bind-propagation=rslave",
 				 m->source, m->target);
 	(void)fputs("--mount ", stdout);
 	print_word(value);
@@ -232,8 +232,8 @@ static int find_container(const struct sv_target *pod, char **ret)
 		for (j = 0; j < sv_count(p, "containers"); j++) {
 			struct json_object *c = sv_element(p, "containers", j);
 
-			if (sv_container_name ? strcmp(sv_str(c, "name"), sv_container_name) == 0
-					      : strcmp(sv_str(c, "kind"), "app") == 0) {
+			if (sv_container_name ? strcmp(sv_str(c, "name"), sv_container_name) == 0 :
+						strcmp(sv_str(c, "kind"), "app") == 0) {
 				*ret = sv_text("%s", sv_str(c, "name"));
 				return 0;
 			}
@@ -262,7 +262,7 @@ static int run(int argc, char **argv)
 	r = sv_container_target(argc, argv, &pod);
 	if (r == 0)
 		r = find_container(&pod, &container);
-	if (r)
+	if (r || !container)
 		return r;
 	ns = sv_api_quote(pod.ns);
 	name = sv_api_quote(pod.name);

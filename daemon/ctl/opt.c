@@ -125,8 +125,8 @@ int sv_opt_parse(const struct sv_opt *const *tables, bool stop_at_args, int *arg
 			argv[n++] = a;
 			continue;
 		}
-		r = a[1] == '-' ? parse_long(tables, *argc, argv, &i)
-				: parse_letters(tables, *argc, argv, &i);
+		r = a[1] == '-' ? parse_long(tables, *argc, argv, &i) :
+				  parse_letters(tables, *argc, argv, &i);
 		if (r)
 			return r;
 	}

@@ -75,8 +75,7 @@ static void add_json(struct sv_buf *out, struct json_object *o, bool pretty, uns
 
 	if (json_object_is_type(o, json_type_object)) {
 		sv_buf_puts(out, "{");
-		json_object_object_foreach(o, key, value)
-		{
+		json_object_object_foreach (o, key, value) {
 			if (!first)
 				sv_buf_puts(out, ",");
 			first = false;
@@ -155,8 +154,7 @@ static void add_yaml(struct sv_buf *out, struct json_object *o, unsigned indent)
 	size_t i, n;
 
 	if (is_full(o) && json_object_is_type(o, json_type_object)) {
-		json_object_object_foreach(o, key, value)
-		{
+		json_object_object_foreach (o, key, value) {
 			bool list = json_object_is_type(value, json_type_array);
 
 			if (!first)
@@ -258,8 +256,8 @@ static bool parse_offset(const char *p, int64_t *ret)
 	size_t i;
 
 	for (i = 0; form[i]; i++)
-		if (form[i] == 'd' ? p[i] < '0' || p[i] > '9'
-				   : p[i] != form[i] && !(i == 0 && p[i] == '-'))
+		if (form[i] == 'd' ? p[i] < '0' || p[i] > '9' :
+				     p[i] != form[i] && !(i == 0 && p[i] == '-'))
 			return false;
 	if (p[i])
 		return false;

@@ -338,8 +338,8 @@ static void render_pod(void *arg, struct sv_pod *pod)
 		sv_autofree char *shown = sv_printable(name);
 
 		printf("pod %s: %s\n", shown,
-		       pod->terminated ? "it has terminated: no volumes"
-				       : "it has no volumes of Secrets");
+		       pod->terminated ? "it has terminated: no volumes" :
+					 "it has no volumes of Secrets");
 	}
 }
 

@@ -64,8 +64,7 @@ static void show_counts(struct json_object *s)
 
 	sv_buf_printf(&b, "%" PRId64, sv_int(counts, "volumes"));
 	if (json_object_is_type(states, json_type_object)) {
-		json_object_object_foreach(states, state, value)
-		{
+		json_object_object_foreach (states, state, value) {
 			if (json_object_get_int64(value) == 0)
 				continue;
 			sv_buf_printf(&b, "%s%" PRId64 " %s", sep, json_object_get_int64(value),
@@ -212,8 +211,7 @@ static int64_t count_states(struct json_object *s, bool removing)
 
 	if (!json_object_is_type(states, json_type_object))
 		return 0;
-	json_object_object_foreach(states, state, value)
-	{
+	json_object_object_foreach (states, state, value) {
 		if (is_trouble(state) || (removing && strcmp(state, "Removing") == 0))
 			n += json_object_get_int64(value);
 	}

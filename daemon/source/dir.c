@@ -468,11 +468,11 @@ static void check_dir(struct source_dir *s, struct dir *d, bool scan, bool force
 		int e = errno;
 
 		lose_dir(s, d);
-		text = e == ENOENT
-			       ? sv_asprintf("directory %s",
-					     d->read_once ? "has gone away: its last objects stay"
-							  : "does not exist yet")
-			       : sv_asprintf("cannot be opened: %s", strerror(e));
+		text = e == ENOENT ?
+			       sv_asprintf("directory %s",
+					   d->read_once ? "has gone away: its last objects stay" :
+							  "does not exist yet") :
+			       sv_asprintf("cannot be opened: %s", strerror(e));
 		set_error(d, text ? text : "cannot be opened");
 		return;
 	}

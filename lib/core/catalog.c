@@ -207,8 +207,8 @@ static int lose(struct sv_catalog *c, struct entry *e, const struct entry *winne
 	}
 	text = by_uid ? sv_asprintf("metadata.uid: Duplicate value: \"%s\": Pod %s/%s in %s has it "
 				    "already",
-				    e->pod->uid, winner->ns, winner->name, winner->file->path)
-		      : sv_asprintf("%s %s/%s is defined in %s already, which counts",
+				    e->pod->uid, winner->ns, winner->name, winner->file->path) :
+			sv_asprintf("%s %s/%s is defined in %s already, which counts",
 				    sv_kind_name(e->kind), e->ns, e->name, winner->file->path);
 	if (!text)
 		return -ENOMEM;
@@ -554,9 +554,9 @@ bool sv_catalog_has(const struct sv_catalog *c, const char *path)
 
 static const char *reason_of(const struct entry *e)
 {
-	return e->kind == SV_KIND_POD      ? "InvalidPod"
-	       : e->kind == SV_KIND_SECRET ? "InvalidSecret"
-					   : "InvalidManifest";
+	return e->kind == SV_KIND_POD    ? "InvalidPod" :
+	       e->kind == SV_KIND_SECRET ? "InvalidSecret" :
+					   "InvalidManifest";
 }
 
 static struct sv_problem about_entry(const struct entry *e)

@@ -28,15 +28,14 @@ static bool has_field(struct json_object *from, const char *field)
 	return from && json_object_object_get_ex(from, field, &node) && node;
 }
 
-/* calloc() for the elements of a list; NULL is fine for none. */
-static int make_array(void *ret, size_t n, size_t size)
+/* The elements of a list, all zero; NULL for none. *r becomes -ENOMEM if there is no memory for them. */
+static void *make_array(size_t n, size_t size, int *r)
 {
 	void *p = n ? calloc(n, size) : NULL;
 
 	if (n && !p)
-		return -ENOMEM;
-	*(void **)ret = p;
-	return 0;
+		*r = -ENOMEM;
+	return p;
 }
 
 /* A string that is "" where the field is absent. */
@@ -101,7 +100,7 @@ static int read_items(struct sv_decoder *d, struct json_object *from, const char
 
 	n = sv_list_len(list);
 	if (r == 0)
-		r = make_array(&ret->items, n, sizeof(*ret->items));
+		ret->items = make_array(n, sizeof(*ret->items), &r);
 	if (r)
 		return r;
 	place = sv_enter(d, "items", list);
@@ -140,8 +139,9 @@ static int read_secret_volume(struct sv_decoder *d, struct json_object *node, st
 {
 	struct sv_secret_source *s;
 	int64_t mode = 0644;
-	int r = make_array(&v->sources, 1, sizeof(*v->sources));
+	int r = 0;
 
+	v->sources = make_array(1, sizeof(*v->sources), &r);
 	if (r)
 		return r;
 	s = &v->sources[0];
@@ -225,7 +225,7 @@ static int read_projected_volume(struct sv_decoder *d, struct json_object *node,
 	check_mode(d, "defaultMode", mode);
 	v->default_mode = (mode_t)(mode & SV_MODE_MAX);
 	n = sv_list_len(list);
-	r = make_array(&v->sources, n, sizeof(*v->sources));
+	v->sources = make_array(n, sizeof(*v->sources), &r);
 	place = sv_enter(d, "sources", list);
 	for (i = 0; i < n && r == 0; i++) {
 		struct json_object *element = NULL;
@@ -325,7 +325,7 @@ static int read_volumes(struct pod_walk *w, struct json_object *spec)
 
 	n = sv_list_len(list);
 	if (r == 0)
-		r = make_array(&pod->volumes, n, sizeof(*pod->volumes));
+		pod->volumes = make_array(n, sizeof(*pod->volumes), &r);
 	if (r)
 		return r;
 	place = sv_enter(d, "volumes", list);
@@ -430,7 +430,7 @@ static int read_mounts(struct pod_walk *w, struct json_object *node, bool privil
 
 	n = sv_list_len(list);
 	if (r == 0)
-		r = make_array(&ret->mounts, n, sizeof(*ret->mounts));
+		ret->mounts = make_array(n, sizeof(*ret->mounts), &r);
 	if (r)
 		return r;
 	place = sv_enter(d, "volumeMounts", list);
@@ -452,8 +452,8 @@ static int read_mounts(struct pod_walk *w, struct json_object *node, bool privil
 
 static const char *check_env_name(const struct sv_decoder *d, const char *name)
 {
-	return d->opts && d->opts->strict_env_names ? sv_check_env_name(name)
-						    : sv_check_env_name_relaxed(name);
+	return d->opts && d->opts->strict_env_names ? sv_check_env_name(name) :
+						      sv_check_env_name_relaxed(name);
 }
 
 static int read_secret_key(struct sv_decoder *d, struct json_object *node, struct sv_env_var *ret)
@@ -623,9 +623,9 @@ static int read_env(struct sv_decoder *d, struct json_object *node, struct sv_co
 	if (r == 0)
 		r = sv_read_list(d, node, "envFrom", "v1.Container.EnvFrom", &from);
 	if (r == 0)
-		r = make_array(&ret->env, sv_list_len(env), sizeof(*ret->env));
+		ret->env = make_array(sv_list_len(env), sizeof(*ret->env), &r);
 	if (r == 0)
-		r = make_array(&ret->env_from, sv_list_len(from), sizeof(*ret->env_from));
+		ret->env_from = make_array(sv_list_len(from), sizeof(*ret->env_from), &r);
 	if (r)
 		return r;
 	place = sv_enter(d, "envFrom", from);
@@ -661,7 +661,7 @@ static int read_strings(struct sv_decoder *d, struct json_object *node, const ch
 	if (r || !list)
 		return r;
 	n = sv_list_len(list);
-	r = make_array(ret, n + 1, sizeof(**ret));
+	*ret = make_array(n + 1, sizeof(**ret), &r);
 	for (i = 0; i < n && r == 0; i++) {
 		struct json_object *element = json_object_array_get_idx(list, i);
 		const char *text = json_object_get_string(element);
@@ -765,7 +765,7 @@ static int read_containers(struct pod_walk *w, struct json_object *spec)
 		n += r == 0 ? sv_list_len(lists[k]) : 0;
 	}
 	if (r == 0)
-		r = make_array(&pod->containers, n, sizeof(*pod->containers));
+		pod->containers = make_array(n, sizeof(*pod->containers), &r);
 	if (r)
 		return r;
 	if (sv_list_len(lists[1]) == 0)
@@ -802,8 +802,8 @@ static int read_groups(struct sv_decoder *d, struct json_object *context, struct
 	int r = sv_read_list(d, context, "supplementalGroups", go, &list);
 
 	if (r == 0)
-		r = make_array(&pod->supplemental_groups, sv_list_len(list),
-			       sizeof(*pod->supplemental_groups));
+		pod->supplemental_groups =
+			make_array(sv_list_len(list), sizeof(*pod->supplemental_groups), &r);
 	if (r)
 		return r;
 	place = sv_enter(d, "supplementalGroups", list);
@@ -942,15 +942,14 @@ static int keep_labels(const struct sv_pod *pod, struct json_object *meta, const
 		       const char *path, struct sv_label **ret, size_t *n)
 {
 	struct json_object *map = NULL;
-	int r;
+	int r = 0;
 
 	if (!refers_to(pod, path) || !json_object_object_get_ex(meta, field, &map) || !map)
 		return 0;
-	r = make_array(ret, (size_t)json_object_object_length(map), sizeof(**ret));
+	*ret = make_array((size_t)json_object_object_length(map), sizeof(**ret), &r);
 	if (r)
 		return r;
-	json_object_object_foreach(map, key, value)
-	{
+	json_object_object_foreach (map, key, value) {
 		struct sv_label *l = &(*ret)[(*n)++];
 
 		l->name = strdup(key);

@@ -86,8 +86,7 @@ static int read_map(struct sv_decoder *d, struct sv_secret *s, struct json_objec
 	size_t n_data = s->n_keys; /* sorted; none while data itself is read */
 	int r = 0;
 
-	json_object_object_foreach(map, key, value)
-	{
+	json_object_object_foreach (map, key, value) {
 		r = read_entry(d, s, key, value, is_data, n_data);
 		if (r)
 			break;

@@ -251,8 +251,7 @@ int sv_check_string_map(struct sv_decoder *d, struct json_object *from, const ch
 	if (r || !map)
 		return r;
 	place = sv_enter(d, field, map);
-	json_object_object_foreach(map, key, value)
-	{
+	json_object_object_foreach (map, key, value) {
 		if (value && !json_object_is_type(value, json_type_string)) {
 			struct sv_place at = sv_enter_key(d, key, value);
 

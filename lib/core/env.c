@@ -241,9 +241,9 @@ static int set_field(struct builder *b, const struct sv_env_var *var)
 	else if (strcmp(var->key, "metadata.uid") == 0)
 		value = pod->uid;
 	else if (strcmp(var->key, "spec.nodeName") == 0)
-		value = *pod->node_name      ? pod->node_name
-			: b->opts->node_name ? b->opts->node_name
-					     : "";
+		value = *pod->node_name    ? pod->node_name :
+			b->opts->node_name ? b->opts->node_name :
+					     "";
 	else if (label)
 		value = find_label(pod->labels, pod->n_labels, label);
 	else if (annotation)
@@ -309,8 +309,8 @@ static int set_all(struct builder *b, const struct sv_env_source *src)
 
 		if (!name)
 			return -ENOMEM;
-		if ((b->opts->strict_names ? sv_check_env_name(name)
-					   : sv_check_env_name_relaxed(name)) == NULL)
+		if ((b->opts->strict_names ? sv_check_env_name(name) :
+					     sv_check_env_name_relaxed(name)) == NULL)
 			r = set(b, name, s->keys[i].value.ptr, s->keys[i].value.len);
 		else
 			sv_buf_printf(&skipped, "%s%s", skipped.len ? ", " : "", name);

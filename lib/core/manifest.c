@@ -80,8 +80,8 @@ static int decode(struct walk *w, enum sv_kind kind, struct json_object *tree, u
 
 	if (!o)
 		return -ENOMEM;
-	r = kind == SV_KIND_POD ? sv_decode_pod(tree, w->opts, &o->pod, &o->complaints)
-				: sv_decode_secret(tree, w->opts, &o->secret, &o->complaints);
+	r = kind == SV_KIND_POD ? sv_decode_pod(tree, w->opts, &o->pod, &o->complaints) :
+				  sv_decode_secret(tree, w->opts, &o->secret, &o->complaints);
 	for (i = 0; i < o->complaints.n; i++)
 		if (o->complaints.items[i].line == 0)
 			o->complaints.items[i].line = line;
@@ -164,8 +164,8 @@ int sv_manifest_parse(const char *text, size_t len, enum sv_format format,
 
 	if (line)
 		*line = 0;
-	r = format == SV_FORMAT_JSON ? sv_json_parse_all(text, len, &trees, err, line)
-				     : sv_yaml_parse(text, len, &trees, err, line);
+	r = format == SV_FORMAT_JSON ? sv_json_parse_all(text, len, &trees, err, line) :
+				       sv_yaml_parse(text, len, &trees, err, line);
 	if (r)
 		return r > 0 ? SV_MANIFEST_E_SYNTAX : r;
 	for (i = 0; i < trees.n && r == 0; i++) {

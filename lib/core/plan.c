@@ -146,8 +146,8 @@ static const struct sv_secret_key *find_key(const struct sv_secret *s, const cha
 	const struct sv_bytes *value = sv_secret_value(s, name);
 
 	return value ? (const struct sv_secret_key *)((const char *)value -
-						      offsetof(struct sv_secret_key, value))
-		     : NULL;
+						      offsetof(struct sv_secret_key, value)) :
+		       NULL;
 }
 
 static int add_files(struct builder *b, const struct sv_secret_source *src,

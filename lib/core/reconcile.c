@@ -114,9 +114,9 @@ static enum sv_outcome fail(struct sv_actuals *s, struct sv_actual *a, const cha
 			false); /* without a place in the list: at once is better than never */
 	set_text(&a->last_error, message);
 	set_state(a,
-		  a->state == SV_STATE_REMOVING ? SV_STATE_REMOVING
-		  : a->mounted                  ? SV_STATE_STALE
-						: SV_STATE_FAILED,
+		  a->state == SV_STATE_REMOVING ? SV_STATE_REMOVING :
+		  a->mounted                    ? SV_STATE_STALE :
+						  SV_STATE_FAILED,
 		  reason, message);
 	return SV_OUTCOME_FAILED;
 }
@@ -127,9 +127,9 @@ static enum sv_outcome refuse(struct sv_actual *a, const char *reason, const cha
 	clear_retry(a);
 	set_text(&a->last_error, message);
 	return set_state(a, a->mounted ? SV_STATE_STALE : SV_STATE_REFUSED, reason, message) ==
-			       SV_OUTCOME_NONE
-		       ? SV_OUTCOME_NONE
-		       : SV_OUTCOME_FAILED;
+			       SV_OUTCOME_NONE ?
+		       SV_OUTCOME_NONE :
+		       SV_OUTCOME_FAILED;
 }
 
 /* ---- start --------------------------------------------------------------------------------- */
@@ -222,15 +222,14 @@ static enum sv_outcome start_remove(const struct sv_desired *d, struct sv_actual
 	return outcome;
 }
 
-/* The record learns whose it is. */
-static int identify(struct sv_actual *a, const struct sv_wanted *w)
+int sv_reconcile_identify(struct sv_actual *a, const struct sv_wanted *w)
 {
 	a->origin = (int)w->origin;
 	if (strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0)
 		return 0;
 	set_text(&a->ns, w->pod->ns);
 	set_text(&a->pod, w->pod->name);
-	return strcmp(a->pod, w->pod->name) == 0 ? 0 : -ENOMEM;
+	return strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0 ? 0 : -ENOMEM;
 }
 
 static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals *s,
@@ -270,11 +269,11 @@ enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals
 	if (a->busy)
 		return SV_OUTCOME_NONE; /* finish() looks at it again */
 	if (!w || !w->used) {
-		if (w && identify(a, w) < 0)
+		if (w && sv_reconcile_identify(a, w) < 0)
 			return fail(s, a, "WriteFailed", "out of memory", now_ms);
 		return start_remove(d, s, a, w != NULL, now_ms, ret);
 	}
-	if (identify(a, w) < 0)
+	if (sv_reconcile_identify(a, w) < 0)
 		return fail(s, a, "WriteFailed", "out of memory", now_ms);
 	if (!a->input && (a->retry_ms == 0 || a->retry_ms > now_ms))
 		return start_clean(s, a, w, now_ms, ret);

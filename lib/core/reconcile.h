@@ -102,6 +102,9 @@ enum sv_outcome sv_reconcile_finish(const struct sv_desired *d, struct sv_actual
 struct sv_actual *sv_reconcile_adopt(struct sv_actuals *s, const char *id, enum sv_medium medium,
 				     const char *ns, const char *pod);
 
+/* The record learns whose it is. Return: 0 or -ENOMEM. */
+int sv_reconcile_identify(struct sv_actual *a, const struct sv_wanted *w);
+
 /* The word for a SV_PLAN_E_* refusal: "SecretNotFound", … */
 const char *sv_reconcile_reason(int refusal);
 

@@ -242,10 +242,10 @@ static struct json_object *make_pod(const char *ns, const char *name, const char
 	if (!o)
 		return NULL;
 	volumes = volumes_of(s, uid, &n);
-	state = gone || (terminated && n.removing > 0) ? "Removing"
-		: terminated                           ? "Terminated"
-		: n.ready == n.wanted                  ? "Ready"
-						       : "NotReady";
+	state = gone || (terminated && n.removing > 0) ? "Removing" :
+		terminated                             ? "Terminated" :
+		n.ready == n.wanted                    ? "Ready" :
+							 "NotReady";
 	sv_json_text(o, "namespace", ns);
 	sv_json_text(o, "name", name);
 	sv_json_text(o, "uid", uid);

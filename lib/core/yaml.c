@@ -299,8 +299,8 @@ static int read_scalar(struct reader *y, const yaml_event_t *e, struct scalar *r
 	if (strlen(s) != e->data.scalar.length)
 		return 0; /* a NUL: no word, no number */
 	if (tagged ? !(has_tag(e, "int") || has_tag(e, "float") || has_tag(e, "bool") ||
-		       has_tag(e, "null"))
-		   : !plain || e->data.scalar.tag)
+		       has_tag(e, "null")) :
+		     !plain || e->data.scalar.tag)
 		return 0;
 	r = resolve(s, ret);
 	if (r)
@@ -348,8 +348,8 @@ static int scalar_node(struct reader *y, const yaml_event_t *e, struct json_obje
 		*ret = json_object_new_uint64(v.u);
 		break;
 	case FLOAT: /* an integral one is printed without a fraction on the way to JSON */
-		*ret = is_integral(v.f) ? json_object_new_int64((int64_t)v.f)
-					: json_object_new_double(v.f);
+		*ret = is_integral(v.f) ? json_object_new_int64((int64_t)v.f) :
+					  json_object_new_double(v.f);
 		break;
 	case STRING:
 		*ret = json_object_new_string_len(s, (int)e->data.scalar.length);
@@ -374,7 +374,7 @@ static char *float_key(float f)
 		if (strtof(text, NULL) == f)
 			break;
 	}
-	exponent = atoi(strchr(text, 'e') + 1);
+	exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
 	if (exponent < -4 || exponent >= 6)
 		return sv_asprintf("%.*e", digits, (double)f);
 	return sv_asprintf("%.*f", digits > exponent ? digits - exponent : 0, (double)f);
@@ -461,8 +461,7 @@ static int merge_map(struct reader *y, struct json_object *map, struct json_obje
 	if (!json_object_is_type(from, json_type_object))
 		return fail_at(y, SV_TREE_E_SYNTAX, line,
 			       "map merge requires map or sequence of maps as the value");
-	json_object_object_foreach(from, key, value)
-	{
+	json_object_object_foreach (from, key, value) {
 		if (json_object_object_get_ex(map, key, NULL))
 			continue;
 		if (json_object_object_add(map, key, json_object_get(value)) < 0) {
@@ -499,8 +498,8 @@ static int add_member(struct reader *y, struct json_object *map, const char *key
 static int anchor_key(struct reader *y, const yaml_char_t *anchor, const char *key)
 {
 	struct json_object *node = json_object_new_string(key);
-	int r = node ? add_anchor(y, anchor, node, 1, 0)
-		     : sv_err_set(y->err, -ENOMEM, "cannot parse YAML");
+	int r = node ? add_anchor(y, anchor, node, 1, 0) :
+		       sv_err_set(y->err, -ENOMEM, "cannot parse YAML");
 
 	json_object_put(node);
 	return r;
@@ -725,8 +724,7 @@ static void wipe(struct json_object *node)
 
 	switch (json_object_get_type(node)) {
 	case json_type_object: {
-		json_object_object_foreach(node, key, value)
-		{
+		json_object_object_foreach (node, key, value) {
 			(void)key;
 			wipe(value);
 		}

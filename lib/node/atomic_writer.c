@@ -168,11 +168,16 @@ static int same_file(int datafd, const struct sv_plan *plan, const struct sv_pla
 	return same_content(fd, f->value);
 }
 
-/* How many things that are not directories there are below a directory; more than @max need not be counted. */
-static int count_files(int dirfd, size_t max, unsigned depth, size_t *count)
+/*
+ * Counts what is no directory below a directory of a generation. More than the plan has need not
+ * be counted, and is said of a directory that is not as it would have been made, or empty.
+ */
+static int count_files(int dirfd, const struct sv_plan *plan, unsigned depth, size_t *count)
 {
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	bool as_made = false, empty = depth > 0;
 	const struct dirent *e;
+	struct stat st;
 	DIR *dir;
 
 	if (fd < 0)
@@ -183,18 +188,26 @@ static int count_files(int dirfd, size_t max, unsigned depth, size_t *count)
 		close(fd);
 		return r;
 	}
-	while (r == 0 && *count <= max && (e = readdir(dir))) {
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	else
+		as_made = (st.st_mode & 07777) == sv_plan_dir_mode(plan) && st.st_uid == 0 &&
+			  st.st_gid == group_of(plan);
+	while (r == 0 && as_made && *count <= plan->n_files && (e = readdir(dir))) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
+		empty = false;
 		if (e->d_type == DT_DIR && depth < PATH_MAX / 2) {
 			sv_autoclose int sub = openat(
 				dirfd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-			r = sub < 0 ? -errno : count_files(sub, max, depth + 1, count);
+			r = sub < 0 ? -errno : count_files(sub, plan, depth + 1, count);
 		} else {
 			(*count)++;
 		}
 	}
+	if (!as_made || empty)
+		*count = plan->n_files + 1;
 	closedir(dir);
 	return r;
 }
@@ -203,17 +216,12 @@ static int same_generation(int dirfd, const char *name, const struct sv_plan *pl
 {
 	sv_autoclose int datafd =
 		openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
 	size_t i, n = 0;
 	int r;
 
 	if (datafd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	if (fstat(datafd, &st) < 0)
-		return -errno;
-	if ((st.st_mode & 07777) != sv_plan_dir_mode(plan) || st.st_gid != group_of(plan))
-		return 0;
-	r = count_files(datafd, plan->n_files, 0, &n);
+	r = count_files(datafd, plan, 0, &n);
 	if (r < 0)
 		return r;
 	if (n != plan->n_files)
@@ -382,8 +390,8 @@ static int write_files(int datafd, const struct sv_plan *plan, struct sv_err *er
 			sv_autoclose int fd = -1;
 
 			fd = parent ? sv_open_dirs(datafd, parent, sv_plan_dir_mode(plan), gid,
-						   false, NULL)
-				    : -ENOMEM;
+						   false, NULL) :
+				      -ENOMEM;
 			r = fd < 0 ? fd : write_file(fd, name + 1, plan, f);
 		} else {
 			r = write_file(datafd, f->path, plan, f);

@@ -157,7 +157,7 @@ int sv_read_all(int fd, size_t max, struct sv_bytes *ret)
 
 			if (used > 0)
 				want = used * 2 > max + 1 ? max + 1 : used * 2;
-			p = malloc(want);
+			p = malloc(want ? want : 1);
 			if (!p)
 				return -ENOMEM;
 			if (used > 0)
@@ -211,6 +211,18 @@ static void keep_first(int *first, int r)
 		*first = r;
 }
 
+/* -EXDEV for a mountpoint, even if the same file system is mounted there. */
+static int open_dir_here(int dirfd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
 static int empty_dir(int dirfd, bool wipe, dev_t dev, unsigned depth);
 
 static int remove_entry(int dirfd, const char *name, unsigned char type, bool wipe, dev_t dev,
@@ -233,9 +245,9 @@ static int remove_entry(int dirfd, const char *name, unsigned char type, bool wi
 			keep_first(&r, -errno);
 		return r;
 	}
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = open_dir_here(dirfd, name);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return fd == -ENOENT ? 0 : fd;
 	r = empty_dir(fd, wipe, dev, depth + 1);
 	if (r == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		r = -errno;

@@ -27,8 +27,7 @@ int sv_open_beneath(int dirfd, const char *path, int flags);
  *
  * Return: an O_RDONLY descriptor.
  */
-int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact,
-		 bool *made);
+int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact, bool *made);
 
 /* Remove the empty directories of a path from its end upwards, @keep elements from the left stay. */
 void sv_remove_dirs(int dirfd, const char *path, unsigned keep);

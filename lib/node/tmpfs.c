@@ -190,13 +190,21 @@ static enum sv_medium medium_of(struct libmnt_fs *fs)
 {
 	const char *type = mnt_fs_get_fstype(fs);
 	const char *opts = mnt_fs_get_fs_options(fs);
+	const char *flags = mnt_fs_get_vfs_options(fs);
 
+	/* Ours are always like this; a tmpfs that is not was put there by somebody else. */
+	if (!flags || !mnt_match_options(flags, "+ro,+nosuid,+nodev,+noexec"))
+		return SV_MEDIUM_UNKNOWN;
+	const char *root = mnt_fs_get_root(fs);
+
+	if (root && strcmp(root, "/") != 0) /* a part of somebody else's, bound there */
+		return SV_MEDIUM_UNKNOWN;
 	if (type && strcmp(type, "ramfs") == 0)
 		return SV_MEDIUM_RAMFS;
 	if (!type || strcmp(type, "tmpfs") != 0)
 		return SV_MEDIUM_UNKNOWN;
-	return opts && mnt_match_options(opts, "+noswap") ? SV_MEDIUM_TMPFS_NOSWAP
-							  : SV_MEDIUM_TMPFS;
+	return opts && mnt_match_options(opts, "+noswap") ? SV_MEDIUM_TMPFS_NOSWAP :
+							    SV_MEDIUM_TMPFS;
 }
 
 int sv_tmpfs_list(const char *dir, int (*fn)(void *arg, const char *path, enum sv_medium medium),

@@ -63,8 +63,8 @@ int sv_tmpfs_detach(int parent_fd, const char *name);
 /**
  * sv_tmpfs_list() - the mounts below a directory, from /proc/self/mountinfo
  * @dir: canonical path
- * @fn:  gets the path relative to @dir; medium SV_MEDIUM_UNKNOWN: not a tmpfs or ramfs. A
- *       result other than 0 ends the walk
+ * @fn:  gets the path relative to @dir; medium SV_MEDIUM_UNKNOWN: not a tmpfs or ramfs
+ *       of its own. A result other than 0 ends the walk
  */
 int sv_tmpfs_list(const char *dir, int (*fn)(void *arg, const char *path, enum sv_medium medium),
 		  void *arg, struct sv_err *err);

@@ -40,7 +40,7 @@ struct prepared {
 
 char *sv_view_clean(const char *target)
 {
-	char *out = malloc(strlen(target) + 2), *o = out;
+	char *out = calloc(1, strlen(target) + 2), *o = out;
 
 	if (!out)
 		return NULL;
@@ -363,7 +363,7 @@ static int cover_root(struct view *v)
 	sv_autoclose int old = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	sv_autoclose int scratch = open(v->scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct root_copy c = { calloc(ROOT_ENTRIES_MAX, sizeof(*c.entries)), 0 };
-	struct stat st;
+	struct stat st = { 0 };
 	int mnt = -1, r = 0;
 	size_t i;
 

@@ -69,10 +69,10 @@ int sv_node_open(const char *root, struct sv_node *ret, struct sv_err *err)
 		goto fail;
 	}
 	if (flock(n.root_fd, LOCK_EX | LOCK_NB) < 0) {
-		r = errno == EWOULDBLOCK
-			    ? sv_err_set(err, -EBUSY, "another secretvold uses root directory '%s'",
-					 n.root)
-			    : sv_err_set(err, -errno, "cannot lock root directory '%s'", n.root);
+		r = errno == EWOULDBLOCK ?
+			    sv_err_set(err, -EBUSY, "another secretvold uses root directory '%s'",
+				       n.root) :
+			    sv_err_set(err, -errno, "cannot lock root directory '%s'", n.root);
 		goto fail;
 	}
 	*ret = n;
@@ -251,6 +251,12 @@ static void take_written(struct sv_action *action, struct sv_written *w)
 	action->current_ms = w->made_ms;
 }
 
+static int busy(struct sv_action *action, const char *what)
+{
+	sv_err_set(&action->err, 0, "'%s' is occupied by %s", action->id, what);
+	return -EBUSY;
+}
+
 /* Something else stands where the volume is to be: it is not ours to cover. */
 static int check_target(int fd, struct sv_action *action)
 {
@@ -264,9 +270,7 @@ static int check_target(int fd, struct sv_action *action)
 			     sv_err_set(&action->err, r, "cannot stat '%s'", action->id));
 	if (r > 0)
 		return fault(action, SV_FAULT_OCCUPIED,
-			     sv_err_set(&action->err, -EBUSY,
-					"'%s' is occupied by a mount that is not a volume",
-					action->id));
+			     busy(action, "a mount that is not a volume"));
 	copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	dir = copy < 0 ? NULL : fdopendir(copy);
 	if (!dir) {
@@ -281,16 +285,15 @@ static int check_target(int fd, struct sv_action *action)
 	closedir(dir);
 	if (e)
 		return fault(action, SV_FAULT_OCCUPIED,
-			     sv_err_set(&action->err, -EBUSY,
-					"'%s' is occupied by files that are not a volume's",
-					action->id));
+			     busy(action, "files that are not a volume's"));
 	return 0;
 }
 
 static int attach(const struct sv_node *n, struct sv_action *action, int mnt)
 {
 	bool made = false;
-	sv_autoclose int target = sv_open_dirs(n->root_fd, action->id, DIR_MODE, (gid_t)-1, false, &made);
+	sv_autoclose int target =
+		sv_open_dirs(n->root_fd, action->id, DIR_MODE, (gid_t)-1, false, &made);
 	int r;
 
 	if (target < 0)
@@ -435,7 +438,9 @@ static int clean_volume(const struct sv_node *n, struct sv_action *action)
 	if (!action->old)
 		return -ENOMEM;
 	for (i = 0; i < action->n_clean; i++) {
-		int e = dirfd < 0 ? r : sv_atomic_remove(dirfd, action->clean[i].data_dir, action->wipe);
+		int e = dirfd < 0 ?
+				r :
+				sv_atomic_remove(dirfd, action->clean[i].data_dir, action->wipe);
 
 		if (e < 0)
 			action->old[left++] = action->clean[i];
@@ -455,8 +460,8 @@ static int remove_volume(const struct sv_node *n, struct sv_action *action)
 	int r;
 
 	unlink_name(n, action);
-	parent = parent_path ? sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY)
-			     : -ENOMEM;
+	parent = parent_path ? sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY) :
+			       -ENOMEM;
 	if (parent >= 0)
 		target = openat(parent, slash + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (parent < 0 || target < 0) {
@@ -547,35 +552,44 @@ static void found_free(struct found *f)
 	free(f);
 }
 
+/* Mounts are listed in their order: of several on one path the last is what is seen there. */
 static int adopt_one(void *arg, const char *path, enum sv_medium medium)
 {
 	struct adopter *a = arg;
 	struct found *f;
+	char *target;
 
-	if (medium == SV_MEDIUM_UNKNOWN || !is_id(path))
+	if (!is_id(path))
 		return 0;
+	target = sv_asprintf("../../../%s", path);
+	if (!target)
+		return -ENOMEM;
+	f = sv_strmap_get(&a->found, target);
+	if (f) {
+		free(target);
+		f->medium = medium;
+		return 0;
+	}
 	f = calloc(1, sizeof(*f));
-	if (!f)
+	if (!f || sv_strmap_put(&a->found, target, f) < 0) {
+		free(target);
+		free(f);
 		return -ENOMEM;
-	f->target = sv_asprintf("../../../%s", path);
+	}
+	f->target = target;
 	f->medium = medium;
-	if (f->target && sv_strmap_get(&a->found, f->target)) { /* mounted twice over itself */
-		found_free(f);
-		return 0;
-	}
-	if (!f->target || sv_strmap_put(&a->found, f->target, f) < 0) {
-		found_free(f);
-		return -ENOMEM;
-	}
 	return 0;
 }
 
-/* rmdir() takes only what is empty and not a mount: just what is to go. */
+/*
+ * pods/UID/volumes/TYPE/NAME: what is in NAME, which may be a mount of others, is not looked at.
+ * rmdir() takes only what is empty and not a mount: just what is to go.
+ */
 static void sweep_pods(void *arg, int dirfd, const char *name)
 {
 	unsigned *depth = arg;
 
-	if (*depth < 4) {
+	if (*depth < 3) {
 		sv_autoclose int fd =
 			openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -650,7 +664,8 @@ int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *e
 	for (i = 0; i < a.found.n; i++) {
 		struct found *f = a.found.entries[i].value;
 
-		if (r == 0)
+		if (r == 0 &&
+		    f->medium != SV_MEDIUM_UNKNOWN) /* else: not one of ours, or covered */
 			r = fn(arg, f->target + strlen("../../../"), f->medium, f->ns ? f->ns : "",
 			       f->pod ? f->pod : "");
 		found_free(f);

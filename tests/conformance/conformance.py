@@ -4,7 +4,8 @@
 
 conformance.py [--build DIR] [--only S05*] [-v] [--jobs N]
 
-A daemon a case: the texts are used as they stand, and nearly all of them name one pod `p`.
+A daemon a case: the texts are used as they stand, and nearly all of them name one pod `p`. Cases that
+difference 9 changes run once more under --env-names=strict, where they hold as the table has them.
 """
 
 import base64
@@ -20,7 +21,11 @@ sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import harness  # noqa: E402
 from harness import Daemon, check, check_eq, check_in  # noqa: E402
 
-NEEDS_ENV = "needs secretvolctl env"
+STRICT = "--env-names=strict"
+STRICT_CASES = ("S115", "S129")  # what --env-names=strict takes back of difference 9
+
+# The sources of a reference that is ours.
+OUR_REFERENCES = {"secretRef", "secretKeyRef", "fieldRef"}
 
 # What the kubelet's text for a failure means in our words.
 REASONS = (
@@ -41,10 +46,16 @@ def load_yaml(name):
         return yaml.load(f, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def load_cases():
+def load_table():
     cases = load_yaml("cases.yaml")["cases"]
+    check_eq(len({case["id"] for case in cases}), len(cases), "number of different case ids")
+    return cases
+
+
+def load_cases():
+    """As the kubelet does it but for the differences, then what strict names take back of them."""
+    cases = load_table()
     by_id = {case["id"]: case for case in cases}
-    check_eq(len(by_id), len(cases), "number of different case ids")
     for override in load_yaml("overrides.yaml")["overrides"]:
         check(override.get("why") and override.get("difference"),
               "override of %(case)s says neither why nor which difference" % override)
@@ -52,7 +63,10 @@ def load_cases():
         replace_fields(case["expect"], override.get("expect", {}))
         for number, fields in override.get("steps", {}).items():
             replace_fields(case["steps"][number]["expect"], fields)
-    return cases
+    strict = [dict(case, id=case["id"] + "-strict", args=[STRICT])
+              for case in load_table() if case["id"] in STRICT_CASES]
+    check_eq(len(strict), len(STRICT_CASES), "cases for " + STRICT)
+    return cases + strict
 
 
 def replace_fields(expect, fields):
@@ -63,9 +77,17 @@ def replace_fields(expect, fields):
             expect[key] = value
 
 
-def about_env(case):
-    expect = case["expect"]
-    return "containers" in expect or "container" in expect.get("error", {})
+def missing_source(case):
+    """Why a case cannot run: the source of values that secretvold does not have, or None."""
+    if "containers" not in case["expect"]:
+        return None
+    for container in parse(case["pod"])["spec"]["containers"]:
+        references = [r for var in container.get("env", []) for r in var.get("valueFrom", {})]
+        references += [r for source in container.get("envFrom", []) for r in source]
+        for reference in references:
+            if reference not in OUR_REFERENCES | {"prefix"}:
+                return "%s: no source for it" % reference
+    return None
 
 
 # ---- manifests -------------------------------------------------------------------------------
@@ -167,6 +189,8 @@ class CaseRun:
             self.apply_pod_status()
         self.settle_and_check(self.case["expect"])
         self.check_pod(self.case["expect"])
+        self.check_environments(self.case["expect"])
+        self.check_events(self.case["expect"])
         for number, step in enumerate(self.case.get("steps", [])):
             self.remember()
             try:
@@ -184,7 +208,56 @@ class CaseRun:
         if self.case.get("pod_status", {}).get("phase") == "Succeeded":
             check_eq(pod["terminated"], True, "the pod is terminated")
         else:
-            check_eq(pod["state"], "Ready" if expect["result"] == "ok" else "NotReady", "pod state")
+            ready = expect["result"] == "ok" or "container" in expect["error"]
+            check_eq(pod["state"], "Ready" if ready else "NotReady", "pod state")
+
+    # -- environments (R65-R73)
+
+    def check_environments(self, expect):
+        for name, want in expect.get("containers", {}).items():
+            self.check_environment(name, want)
+        if "container" in (expect.get("error") or {}):
+            self.check_no_environment(expect["error"])
+        if "containers" in expect:
+            self.check_name_events(expect.get("events", []))
+
+    def post_env(self, container):
+        body = json.dumps({"namespace": "default", "pod": self.pod_name, "container": container})
+        status, _, answer = self.d.client.request("POST", "/v1/env", body)
+        return status, json.loads(answer)
+
+    def ctl_env(self, container):
+        return self.d.ctl("env", self.pod_name, "-c", container, "-o", "json")
+
+    def check_environment(self, container, want):
+        result = self.ctl_env(container)
+        check_eq(result.returncode, 0, "exit status of secretvolctl env: " + result.stderr)
+        status, answer = self.post_env(container)
+        check_eq(status, 200, "POST /v1/env: %s" % answer)
+        for source, entries in (("secretvolctl", json.loads(result.stdout)["env"]),
+                                ("POST /v1/env", answer["env"])):
+            got = environment(entries)
+            check_eq(got, {str(k): expected_value(v) for k, v in want.get("env", {}).items()},
+                     "environment by " + source)
+            for name in want.get("env_absent", []):
+                check(name not in got, "%s: variable %s is there" % (source, name))
+        for field in ("command", "args"):
+            check_eq(answer[field], want.get(field), field)
+
+    def check_no_environment(self, error):
+        result = self.ctl_env(error["container"])
+        check_eq((result.returncode, result.stdout), (5, ""), "secretvolctl env")
+        check_in(error["substring"], result.stderr, "complaint of secretvolctl env")
+        status, answer = self.post_env(error["container"])
+        check_eq(status, 409, "status of POST /v1/env")
+        check_in(error["substring"], answer["error"], "complaint of POST /v1/env")
+        check_eq(error["class"], "CreateContainerConfigError", "class of the failure")
+        self.check_event("Warning", "Failed", "Error: " + error["substring"])
+
+    def check_name_events(self, want):
+        reason = "InvalidEnvironmentVariableNames"
+        got = [e["message"] for e in self.d.events() if e["reason"] == reason]
+        check_eq(len(got), len([e for e in want if e["reason"] == reason]), "events " + reason)
 
     def apply_pod_status(self):
         """A volume can only be taken down, or be left alone, once it is there."""
@@ -241,10 +314,8 @@ class CaseRun:
                      [self.pod_name], "pods in namespace default")
         for name, spec in expect.get("volumes", {}).items():
             self.check_volume(name, spec)
-        if expect["result"] == "fail":
+        if expect["result"] == "fail" and "volume" in expect["error"]:
             self.check_failure(expect)
-        for event in expect.get("events", []):
-            self.check_event(event["type"], event["reason"], event["substring"])
         for path in expect.get("host_paths", []):
             check(os.path.exists(self.host_path(path)), "host path %s is missing" % path)
         for path in expect.get("host_paths_absent", []):
@@ -293,6 +364,10 @@ class CaseRun:
             word for text, word in REASONS if text in substrings[0])
         check_eq(volume["reason"], reason, "reason of volume %s" % error["volume"])
         self.check_event("Warning", error["class"], substrings, error["volume"])
+
+    def check_events(self, expect):
+        for event in expect.get("events", []):
+            self.check_event(event["type"], event["reason"], event["substring"])
 
     def check_event(self, kind, reason, substrings, volume=None):
         def matches(event):
@@ -406,6 +481,20 @@ class CaseRun:
         check_eq(got, want, "files that the daemon lists for volume %s" % volume["volume"])
 
 
+def expected_value(value):
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else str(value).encode()
+
+
+def environment(entries):
+    """name -> bytes of "env" in an answer; a name is there once."""
+    result = {}
+    for entry in entries:
+        check(entry["name"] not in result, "variable %(name)s twice" % entry)
+        result[entry["name"]] = (entry["value"].encode("utf-8", "surrogatepass")
+                                 if "value" in entry else base64.b64decode(entry["valueBase64"]))
+    return result
+
+
 def as_list(value):
     return value if isinstance(value, list) else [value]
 
@@ -469,7 +558,7 @@ def problem_mismatch(problem, kind, name, error, file_name):
 
 def make_test(case):
     def test():
-        with Daemon(start=False) as daemon:
+        with Daemon(start=False, args=case.get("args", ())) as daemon:
             try:
                 CaseRun(daemon, case).run()
             except AssertionError as e:
@@ -481,7 +570,7 @@ def make_test(case):
 def main():
     suite = harness.Suite("conformance", jobs=2)
     for case in load_cases():
-        suite.add(case["id"], make_test(case), NEEDS_ENV if about_env(case) else None)
+        suite.add(case["id"], make_test(case), missing_source(case))
     return suite.main()
 
 

@@ -100,7 +100,7 @@ struct sv_plan *t_plan(const struct sv_pod *pod, const char *volume, struct sv_s
  * A private mount namespace with a fresh tmpfs as the working place, and back. Use with T_AROUND().
  * t_dir is its path, t_dirfd a descriptor of it.
  */
-extern char t_dir[64];
+extern const char t_dir[];
 extern int t_dirfd;
 void t_enter_place(void);
 void t_leave_place(void);

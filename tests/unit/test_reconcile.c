@@ -1,0 +1,844 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../lib/core/reconcile.h"
+#include "../support/support.h"
+
+#define ID    "pods/u/volumes/kubernetes.io~secret/v"
+#define GRACE 250
+#define UNIX  1700000000000LL
+
+static struct sv_desired d;
+static struct sv_actuals s;
+static const struct sv_reconcile_opts opts = { .volume_size_limit = 1 << 20, .grace_ms = GRACE };
+static int64_t now; /* monotonic */
+static enum sv_outcome outcome;
+
+/* What a manager does when it hears of a change. */
+static void changed(void *arg, const char *id)
+{
+	struct sv_actual *a = sv_actuals_make(&s, id);
+
+	(void)arg;
+	ck_assert_ptr_nonnull(a);
+	a->input = true;
+	sv_actuals_enqueue(&s, a, false);
+}
+
+static void setup(void)
+{
+	sv_desired_init(&d, changed, NULL);
+	sv_actuals_init(&s);
+	d.expected[SV_ORIGIN_MANIFEST] = true;
+	sv_desired_set_synced(&d, SV_ORIGIN_MANIFEST);
+	now = 10000;
+}
+
+static void teardown(void)
+{
+	sv_actuals_done(&s);
+	sv_desired_done(&d);
+}
+
+static void put_pod(const char *volumes)
+{
+	sv_autopod struct sv_pod *pod = t_pod("p@u", volumes);
+
+	ck_assert_int_eq(sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, pod, now), 0);
+}
+
+static void put_secret(const char *keys)
+{
+	sv_autosecret struct sv_secret *secret = t_secret("s", keys);
+
+	ck_assert_int_eq(sv_desired_put_secret(&d, SV_ORIGIN_MANIFEST, secret, now), 0);
+}
+
+static void remove_pod(void)
+{
+	sv_desired_remove_pod(&d, SV_ORIGIN_MANIFEST, "default", "p");
+}
+
+static void remove_secret(void)
+{
+	sv_desired_remove_secret(&d, SV_ORIGIN_MANIFEST, "default", "s");
+}
+
+static struct sv_actual *record(void)
+{
+	return sv_actuals_get(&s, ID);
+}
+
+/* Looks at what is queued, as often as something is; the action that came of it, or NULL. */
+static struct sv_action *look(void)
+{
+	struct sv_action *action = NULL;
+	struct sv_actual *a;
+	int rounds = 0;
+
+	(void)sv_actuals_wake(&s, now);
+	while (!action && (a = sv_actuals_dequeue(&s))) {
+		ck_assert_int_lt(rounds++, 10); /* a queue that never empties would spin */
+		outcome = sv_reconcile_start(&d, &s, a, &opts, now, &action);
+		if (outcome == SV_OUTCOME_REMOVED) {
+			ck_assert_ptr_null(action);
+			sv_actuals_drop(&s, a);
+		}
+	}
+	return action;
+}
+
+static struct sv_action *look_for(enum sv_action_kind kind)
+{
+	struct sv_action *action = look();
+
+	ck_assert_ptr_nonnull(action);
+	ck_assert_int_eq(action->kind, kind);
+	ck_assert_str_eq(action->id, ID);
+	return action;
+}
+
+/* An action is done: its result goes back. */
+static void finish(struct sv_action *action)
+{
+	struct sv_actual *a = sv_actuals_get(&s, action->id);
+
+	outcome = sv_reconcile_finish(&d, &s, a, action, &opts, now, UNIX + now);
+	sv_action_free(action);
+	if (outcome == SV_OUTCOME_REMOVED && !a->queued)
+		sv_actuals_drop(&s, a);
+}
+
+static void add_old(struct sv_action *action, const char *name)
+{
+	action->old = realloc(action->old, (action->n_old + 1) * sizeof(*action->old));
+	(void)snprintf(action->old[action->n_old].data_dir, SV_DATA_DIR_MAX, "%s", name);
+	action->old[action->n_old++].due_ms = 0;
+}
+
+/* The volume was made, or a generation written over the one before. */
+static void succeed(struct sv_action *action)
+{
+	struct sv_actual *a = sv_actuals_get(&s, action->id);
+	size_t i;
+
+	action->is_mounted = action->changed = action->listed = true;
+	action->medium = SV_MEDIUM_TMPFS_NOSWAP;
+	action->current = action->generation;
+	if (action->mounted) {
+		char name[SV_DATA_DIR_MAX];
+
+		for (i = 0; i < a->n_old; i++)
+			add_old(action, a->old[i].data_dir);
+		(void)snprintf(name, sizeof(name), "..2026.%u", (unsigned)a->generation);
+		add_old(action, name);
+	}
+	finish(action);
+}
+
+static void unchanged(struct sv_action *action)
+{
+	action->is_mounted = action->listed = true;
+	action->current = action->generation - 1;
+	finish(action);
+}
+
+static void go_wrong(struct sv_action *action, int r, enum sv_fault fault)
+{
+	action->result = r;
+	action->fault = fault;
+	sv_err_set(&action->err, r, "it went wrong");
+	finish(action);
+}
+
+static void expect(enum sv_state state, const char *reason, const char *message)
+{
+	const struct sv_actual *a = record();
+
+	ck_assert_ptr_nonnull(a);
+	ck_assert_str_eq(sv_state_name(a->state), sv_state_name(state));
+	ck_assert_str_eq(a->reason, reason);
+	ck_assert_pstr_eq(a->message, message);
+}
+
+static void expect_idle(void)
+{
+	ck_assert_ptr_null(look());
+	ck_assert_ptr_null(s.queues[0].head);
+	ck_assert_ptr_null(s.queues[1].head);
+}
+
+static void publish(void)
+{
+	put_secret("k=1");
+	put_pod("v=s");
+	succeed(look_for(SV_ACTION_SYNC));
+	ck_assert_int_eq(outcome, SV_OUTCOME_PUBLISHED);
+}
+
+/* ---- the states ------------------------------------------------------------------------------- */
+
+START_TEST(a_volume_is_published_updated_and_removed)
+{
+	struct sv_action *action;
+
+	put_secret("k=1");
+	put_pod("v=s");
+	action = look_for(SV_ACTION_SYNC);
+	expect(SV_STATE_PENDING, "", NULL);
+	ck_assert(record()->busy);
+	ck_assert_str_eq(action->ns, "default");
+	ck_assert_str_eq(action->pod, "p");
+	ck_assert_str_eq(action->volume, "v");
+	ck_assert(!action->mounted);
+	ck_assert_uint_eq(action->generation, 1);
+	ck_assert_uint_eq(action->size_limit, 1 << 20);
+	ck_assert_uint_eq(action->plan->n_files, 1);
+	succeed(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_PUBLISHED);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	ck_assert(record()->mounted && !record()->busy);
+	ck_assert_int_eq(record()->published_ms, UNIX + now);
+	ck_assert_int_eq(record()->medium, SV_MEDIUM_TMPFS_NOSWAP);
+	ck_assert_ptr_null(record()->plan->files[0].value); /* a record holds no secrets */
+	expect_idle();
+
+	now += 1000;
+	put_secret("k=2");
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert(action->mounted);
+	ck_assert_uint_eq(action->generation, 2);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	succeed(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_UPDATED);
+	ck_assert_uint_eq(record()->generation, 2);
+	ck_assert_int_eq(record()->updated_ms, UNIX + now);
+	ck_assert_int_eq(record()->published_ms, UNIX + now - 1000);
+
+	remove_pod();
+	action = look_for(SV_ACTION_REMOVE);
+	ck_assert_int_eq(outcome, SV_OUTCOME_STATE);
+	expect(SV_STATE_REMOVING, "", NULL);
+	action->is_mounted = false;
+	finish(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_REMOVED);
+	ck_assert_ptr_null(record());
+	ck_assert_int_eq(sv_actuals_wake(&s, now), -1);
+}
+END_TEST
+
+START_TEST(an_update_that_changes_nothing_is_none)
+{
+	publish();
+	put_secret("k=1");
+	unchanged(look_for(SV_ACTION_SYNC));
+	ck_assert_int_eq(outcome, SV_OUTCOME_NONE);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	ck_assert_uint_eq(record()->generation, 1);
+	ck_assert_int_eq(record()->updated_ms, UNIX + now);
+}
+END_TEST
+
+START_TEST(a_refusal_waits_for_new_input)
+{
+	put_pod("v=s");
+	ck_assert_ptr_null(look());
+	ck_assert_int_eq(outcome, SV_OUTCOME_FAILED);
+	expect(SV_STATE_REFUSED, "SecretNotFound", "secret \"s\" not found");
+	ck_assert_int_eq(sv_actuals_wake(&s, now), -1); /* no retry */
+	now += 1000000;
+	expect_idle();
+	changed(NULL, ID); /* looked at again: the same refusal is no news */
+	ck_assert_ptr_null(look());
+	ck_assert_int_eq(outcome, SV_OUTCOME_NONE);
+	put_secret("k=1");
+	succeed(look_for(SV_ACTION_SYNC));
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	ck_assert_str_eq(record()->last_error, "secret \"s\" not found"); /* stays after a success */
+}
+END_TEST
+
+START_TEST(a_refused_update_leaves_a_stale_volume)
+{
+	publish();
+	remove_secret();
+	ck_assert_ptr_null(look());
+	ck_assert_int_eq(outcome, SV_OUTCOME_FAILED);
+	expect(SV_STATE_STALE, "SecretNotFound", "secret \"s\" not found");
+	ck_assert(record()->mounted);
+	put_secret("k=1"); /* as it was: nothing to write */
+	unchanged(look_for(SV_ACTION_SYNC));
+	ck_assert_int_eq(outcome, SV_OUTCOME_STATE);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	ck_assert_uint_eq(record()->generation, 1);
+}
+END_TEST
+
+START_TEST(a_stale_volume_goes_with_its_pod)
+{
+	struct sv_action *action;
+
+	publish();
+	remove_secret();
+	ck_assert_ptr_null(look());
+	remove_pod();
+	action = look_for(SV_ACTION_REMOVE);
+	action->is_mounted = false;
+	finish(action);
+	ck_assert_ptr_null(record());
+}
+END_TEST
+
+START_TEST(a_refused_volume_goes_without_an_action)
+{
+	put_pod("v=s");
+	ck_assert_ptr_null(look());
+	remove_pod();
+	ck_assert_ptr_null(look());
+	ck_assert_int_eq(outcome, SV_OUTCOME_REMOVED);
+	ck_assert_ptr_null(record());
+}
+END_TEST
+
+START_TEST(before_the_source_has_answered_a_volume_is_pending)
+{
+	d.synced[SV_ORIGIN_MANIFEST] = false;
+	put_pod("v=s");
+	ck_assert_ptr_null(look());
+	ck_assert_int_eq(record()->state, SV_STATE_PENDING);
+	ck_assert_str_eq(record()->reason, "");
+	t_contains(record()->message, "has not been read yet");
+	sv_desired_set_synced(&d, SV_ORIGIN_MANIFEST);
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_REFUSED, "SecretNotFound", "secret \"s\" not found");
+}
+END_TEST
+
+/* R21 */
+START_TEST(an_unused_volume_is_not_mounted_and_no_error)
+{
+	struct sv_action *action;
+
+	put_pod("v-=s");
+	ck_assert_ptr_null(look());
+	ck_assert_int_eq(outcome, SV_OUTCOME_STATE);
+	expect(SV_STATE_UNUSED, "", NULL);
+	ck_assert_str_eq(record()->pod, "p");
+	put_pod("v=s");
+	put_secret("k=1");
+	succeed(look_for(SV_ACTION_SYNC));
+	put_pod("v-=s"); /* used no longer */
+	action = look_for(SV_ACTION_REMOVE);
+	expect(SV_STATE_REMOVING, "", NULL);
+	action->is_mounted = false;
+	finish(action);
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_UNUSED, "", NULL);
+	remove_pod();
+	ck_assert_ptr_null(look());
+	ck_assert_ptr_null(record());
+}
+END_TEST
+
+/* ---- failures of the node ---------------------------------------------------------------------- */
+
+START_TEST(failures_are_retried_less_and_less_often)
+{
+	static const int64_t delays[] = { 500,	 1000,	2000,  4000,   8000,   16000,
+					  32000, 64000, 122000, 122000, 122000 };
+	size_t i;
+
+	put_secret("k=1");
+	put_pod("v=s");
+	for (i = 0; i < SV_ARRAY_SIZE(delays); i++) {
+		go_wrong(look_for(SV_ACTION_SYNC), -EIO, SV_FAULT_MOUNT);
+		ck_assert_int_eq(outcome, SV_OUTCOME_FAILED);
+		expect(SV_STATE_FAILED, "MountFailed", "it went wrong: Input/output error");
+		ck_assert_int_eq(record()->retry_ms, now + delays[i]);
+		ck_assert_int_eq(sv_actuals_wake(&s, now), delays[i]);
+		now += delays[i] - 1;
+		expect_idle(); /* not a moment earlier */
+		now += 1;
+	}
+	succeed(look_for(SV_ACTION_SYNC));
+	ck_assert_int_eq(outcome, SV_OUTCOME_PUBLISHED);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	ck_assert_int_eq(record()->retry_ms, 0);
+	ck_assert_int_eq(sv_actuals_wake(&s, now), -1);
+	put_secret("k=2"); /* a success begins anew */
+	go_wrong(look_for(SV_ACTION_SYNC), -EIO, SV_FAULT_WRITE);
+	ck_assert_int_eq(record()->retry_ms, now + 500);
+}
+END_TEST
+
+START_TEST(a_failed_update_leaves_a_stale_volume)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	action = look_for(SV_ACTION_SYNC);
+	action->current = 1;
+	go_wrong(action, -EIO, SV_FAULT_WRITE);
+	expect(SV_STATE_STALE, "WriteFailed", "it went wrong: Input/output error");
+	ck_assert(record()->mounted);
+	ck_assert_uint_eq(record()->generation, 1);
+	now += 500;
+	succeed(look_for(SV_ACTION_SYNC));
+	expect(SV_STATE_PUBLISHED, "", NULL);
+}
+END_TEST
+
+START_TEST(new_input_does_not_wait_for_the_retry)
+{
+	put_secret("k=1");
+	put_pod("v=s");
+	go_wrong(look_for(SV_ACTION_SYNC), -EIO, SV_FAULT_MOUNT);
+	put_secret("k=2");
+	go_wrong(look_for(SV_ACTION_SYNC), -EIO, SV_FAULT_MOUNT);
+	ck_assert_int_eq(record()->retry_ms, now + 1000); /* but it is no success either */
+	remove_secret();
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_REFUSED, "SecretNotFound", "secret \"s\" not found");
+	now += 200000;
+	expect_idle();
+}
+END_TEST
+
+static const struct {
+	enum sv_fault fault;
+	int result;
+	const char *reason;
+	enum sv_state state;
+} faults[] = {
+	{ SV_FAULT_MOUNT, -EPERM, "MountFailed", SV_STATE_FAILED },
+	{ SV_FAULT_WRITE, -ENOSPC, "WriteFailed", SV_STATE_FAILED },
+	{ SV_FAULT_OCCUPIED, -EBUSY, "Busy", SV_STATE_FAILED },
+	{ SV_FAULT_SWAP, 1, "SwapNotSafe", SV_STATE_REFUSED },
+};
+
+START_TEST(a_fault_has_a_word)
+{
+	put_secret("k=1");
+	put_pod("v=s");
+	go_wrong(look_for(SV_ACTION_SYNC), faults[_i].result, faults[_i].fault);
+	ck_assert_int_eq(record()->state, faults[_i].state);
+	ck_assert_str_eq(record()->reason, faults[_i].reason);
+	ck_assert_int_eq(record()->retry_ms != 0, faults[_i].state == SV_STATE_FAILED);
+}
+END_TEST
+
+START_TEST(a_removal_that_fails_is_retried)
+{
+	struct sv_action *action;
+
+	publish();
+	remove_pod();
+	go_wrong(look_for(SV_ACTION_REMOVE), -EBUSY, SV_FAULT_MOUNT);
+	expect(SV_STATE_REMOVING, "MountFailed", "it went wrong: Device or resource busy");
+	expect_idle();
+	now += 500;
+	go_wrong(look_for(SV_ACTION_REMOVE), -EBUSY, SV_FAULT_MOUNT);
+	now += 999;
+	expect_idle();
+	now += 1;
+	action = look_for(SV_ACTION_REMOVE);
+	action->is_mounted = false;
+	finish(action);
+	ck_assert_ptr_null(record());
+}
+END_TEST
+
+/* ---- one action at a time ----------------------------------------------------------------------- */
+
+START_TEST(input_that_arrives_meanwhile_is_looked_at_afterwards)
+{
+	struct sv_action *action;
+
+	put_secret("k=1");
+	put_pod("v=s");
+	action = look_for(SV_ACTION_SYNC);
+	put_secret("k=2");
+	put_secret("k=3");
+	expect_idle(); /* busy */
+	succeed(action);
+	action = look_for(SV_ACTION_SYNC); /* both at once */
+	ck_assert_mem_eq(action->plan->files[0].value->ptr, "3", 1);
+	succeed(action);
+	expect_idle();
+}
+END_TEST
+
+START_TEST(a_pod_that_goes_meanwhile_is_removed_afterwards)
+{
+	struct sv_action *action;
+
+	put_secret("k=1");
+	put_pod("v=s");
+	action = look_for(SV_ACTION_SYNC);
+	remove_pod();
+	expect_idle();
+	succeed(action);
+	action = look_for(SV_ACTION_REMOVE);
+	put_pod("v=s"); /* and comes back while it is being removed */
+	expect_idle();
+	action->is_mounted = false;
+	finish(action);
+	expect(SV_STATE_PENDING, "", NULL);
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_uint_eq(action->generation, 1);
+	succeed(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_PUBLISHED);
+}
+END_TEST
+
+START_TEST(a_pod_that_goes_while_its_volume_fails_is_forgotten)
+{
+	struct sv_action *action;
+
+	put_secret("k=1");
+	put_pod("v=s");
+	action = look_for(SV_ACTION_SYNC);
+	remove_pod();
+	go_wrong(action, -EIO, SV_FAULT_MOUNT);
+	ck_assert_ptr_null(look());
+	ck_assert_ptr_null(record());
+	ck_assert_int_eq(sv_actuals_wake(&s, now), -1);
+}
+END_TEST
+
+START_TEST(what_is_to_go_is_looked_at_first)
+{
+	sv_autopod struct sv_pod *pod = t_pod("q@x", "v=s");
+	struct sv_actual *a, *b;
+
+	put_pod("v=s");
+	ck_assert_int_eq(sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, pod, now), 0);
+	while (sv_actuals_dequeue(&s))
+		;
+	a = record();
+	b = sv_actuals_get(&s, "pods/x/volumes/kubernetes.io~secret/v");
+	sv_actuals_enqueue(&s, a, false);
+	sv_actuals_enqueue(&s, b, true);
+	sv_actuals_enqueue(&s, b, true); /* once is enough */
+	ck_assert_ptr_eq(sv_actuals_dequeue(&s), b);
+	ck_assert_ptr_eq(sv_actuals_dequeue(&s), a);
+	ck_assert_ptr_null(sv_actuals_dequeue(&s));
+}
+END_TEST
+
+/* ---- old generations ------------------------------------------------------------------------------ */
+
+START_TEST(an_old_generation_stays_for_the_grace)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	ck_assert_uint_eq(record()->n_old, 1);
+	ck_assert_int_eq(sv_actuals_wake(&s, now), GRACE);
+	now += GRACE - 1;
+	expect_idle();
+	now += 1;
+	action = look_for(SV_ACTION_CLEAN);
+	ck_assert_uint_eq(action->n_clean, 1);
+	ck_assert_str_eq(action->clean[0].data_dir, "..2026.1");
+	ck_assert(action->wipe);
+	finish(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_NONE);
+	ck_assert_uint_eq(record()->n_old, 0);
+	ck_assert_int_eq(sv_actuals_wake(&s, now), -1);
+}
+END_TEST
+
+START_TEST(each_generation_has_its_own_time)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	now += 100;
+	put_secret("k=3");
+	succeed(look_for(SV_ACTION_SYNC));
+	ck_assert_uint_eq(record()->n_old, 2);
+	now += 150;
+	action = look_for(SV_ACTION_CLEAN);
+	ck_assert_uint_eq(action->n_clean, 1);
+	finish(action);
+	ck_assert_int_eq(sv_actuals_wake(&s, now), 100);
+	now += 100;
+	action = look_for(SV_ACTION_CLEAN);
+	ck_assert_str_eq(action->clean[0].data_dir, "..2026.2");
+	finish(action);
+	expect_idle();
+}
+END_TEST
+
+START_TEST(a_generation_that_resists_is_tried_again)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	now += GRACE;
+	action = look_for(SV_ACTION_CLEAN);
+	add_old(action, "..2026.1");
+	go_wrong(action, -EBUSY, SV_FAULT_WRITE);
+	expect(SV_STATE_PUBLISHED, "", NULL); /* the volume is as it should be */
+	ck_assert_uint_eq(record()->n_old, 1);
+	ck_assert_int_eq(sv_actuals_wake(&s, now), 500);
+	now += 500;
+	finish(look_for(SV_ACTION_CLEAN));
+	ck_assert_uint_eq(record()->n_old, 0);
+}
+END_TEST
+
+START_TEST(beyond_sixty_four_old_generations_updates_merge)
+{
+	struct sv_action *action;
+	int i;
+
+	publish();
+	for (i = 0; i < SV_OLD_GENERATIONS_MAX; i++) {
+		sv_autofree char *keys = sv_asprintf("k=%d", 100 + i);
+
+		put_secret(keys);
+		succeed(look_for(SV_ACTION_SYNC));
+	}
+	ck_assert_uint_eq(record()->n_old, SV_OLD_GENERATIONS_MAX);
+	put_secret("k=a");
+	expect_idle();
+	put_secret("k=b");
+	expect_idle();
+	ck_assert_int_eq(sv_actuals_wake(&s, now), GRACE);
+	now += GRACE;
+	action = look_for(SV_ACTION_CLEAN);
+	ck_assert_uint_eq(action->n_clean, SV_OLD_GENERATIONS_MAX);
+	finish(action);
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_mem_eq(action->plan->files[0].value->ptr, "b", 1);
+	succeed(action);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+}
+END_TEST
+
+START_TEST(without_room_an_update_waits_for_an_old_generation)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	put_secret("k=3");
+	action = look_for(SV_ACTION_SYNC);
+	action->current = 2;
+	action->listed = true;
+	add_old(action, "..2026.1");
+	go_wrong(action, -ENOSPC, SV_FAULT_WRITE);
+	expect_idle();
+	ck_assert_int_eq(sv_actuals_wake(&s, now), GRACE);
+	now += GRACE;
+	finish(look_for(SV_ACTION_CLEAN));
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_mem_eq(action->plan->files[0].value->ptr, "3", 1);
+	succeed(action);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+}
+END_TEST
+
+/* A retry that is due but has to wait for room must not hide when there will be room. */
+START_TEST(a_retry_without_room_waits_too)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	put_secret("k=3");
+	action = look_for(SV_ACTION_SYNC);
+	action->listed = true;
+	add_old(action, "..2026.1");
+	go_wrong(action, -EIO, SV_FAULT_WRITE);
+	expect(SV_STATE_STALE, "WriteFailed", "it went wrong: Input/output error");
+	now += GRACE;
+	action = look_for(SV_ACTION_CLEAN); /* the grace passes while the retry is not due */
+	add_old(action, "..2026.1");
+	go_wrong(action, -EBUSY, SV_FAULT_WRITE);
+	now += 500 - GRACE;
+	action = look_for(SV_ACTION_SYNC);
+	action->listed = true;
+	add_old(action, "..2026.1");
+	go_wrong(action, -ENOSPC, SV_FAULT_WRITE);
+	expect_idle();
+	ck_assert_int_eq(sv_actuals_wake(&s, now), GRACE); /* -1 would be for ever */
+	now += GRACE;
+	finish(look_for(SV_ACTION_CLEAN));
+	succeed(look_for(SV_ACTION_SYNC));
+	expect(SV_STATE_PUBLISHED, "", NULL);
+}
+END_TEST
+
+START_TEST(a_part_in_use_is_not_overwritten)
+{
+	sv_autopod struct sv_pod *pod = t_pod_yaml(
+		"metadata: {name: p, uid: u}\nspec:\n  containers: [{name: c, image: i, volumeMounts: "
+		"[{name: v, mountPath: /v, subPath: k}]}]\n  volumes: [{name: v, secret: {secretName: "
+		"s}}]\n");
+	struct sv_action *action;
+
+	put_secret("k=1");
+	ck_assert_int_eq(sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, pod, now), 0);
+	succeed(look_for(SV_ACTION_SYNC));
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	now += GRACE;
+	action = look_for(SV_ACTION_CLEAN);
+	ck_assert(!action->wipe); /* R62 */
+	finish(action);
+}
+END_TEST
+
+/* ---- after a start --------------------------------------------------------------------------------- */
+
+START_TEST(a_volume_that_is_found_is_adopted)
+{
+	struct sv_action *action;
+
+	d.synced[SV_ORIGIN_MANIFEST] = false;
+	ck_assert_ptr_nonnull(
+		sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS_NOSWAP, "default", "p"));
+	expect(SV_STATE_PENDING, "", NULL);
+	ck_assert_str_eq(record()->uid, "u");
+	ck_assert_str_eq(record()->volume, "v");
+	ck_assert_str_eq(record()->pod, "p");
+	expect_idle(); /* nothing is unmounted before every source has synced */
+	put_secret("k=1");
+	put_pod("v=s");
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert(action->mounted);
+	action->is_mounted = action->listed = true;
+	action->current = 7;
+	action->current_ms = UNIX - 5;
+	action->born_ms = UNIX - 9;
+	add_old(action, "..2025.6");
+	finish(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_ADOPTED);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	ck_assert_uint_eq(record()->generation, 7);
+	ck_assert_int_eq(record()->updated_ms, UNIX - 5);
+	ck_assert_int_eq(record()->published_ms, UNIX - 9);
+	now += GRACE;
+	finish(look_for(SV_ACTION_CLEAN)); /* what the former life had no time for */
+	put_secret("k=2");
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_uint_eq(action->generation, 8);
+	succeed(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_UPDATED);
+}
+END_TEST
+
+START_TEST(a_volume_that_nobody_wants_goes_when_all_have_synced)
+{
+	struct sv_action *action;
+
+	d.synced[SV_ORIGIN_MANIFEST] = false;
+	d.expected[SV_ORIGIN_API] = true;
+	ck_assert_ptr_nonnull(sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS, "", ""));
+	expect_idle();
+	sv_desired_set_synced(&d, SV_ORIGIN_MANIFEST);
+	sv_actuals_enqueue(&s, record(), true);
+	expect_idle();
+	sv_desired_set_synced(&d, SV_ORIGIN_API);
+	sv_actuals_enqueue(&s, record(), true);
+	action = look_for(SV_ACTION_REMOVE);
+	ck_assert_str_eq(action->pod, "");
+	action->is_mounted = false;
+	finish(action);
+	ck_assert_ptr_null(record());
+}
+END_TEST
+
+START_TEST(a_projected_volume_is_told_by_its_path)
+{
+	struct sv_actual *a = sv_reconcile_adopt(
+		&s, "pods/x/volumes/kubernetes.io~projected/w", SV_MEDIUM_RAMFS, "", "");
+
+	ck_assert_int_eq(a->type, SV_VOLUME_PROJECTED);
+	ck_assert_str_eq(a->uid, "x");
+	ck_assert_str_eq(a->volume, "w");
+	ck_assert_str_eq(sv_medium_name(a->medium), "ramfs");
+	ck_assert_int_eq(a->origin, -1);
+}
+END_TEST
+
+START_TEST(a_volume_without_data_is_published_anew)
+{
+	struct sv_action *action;
+
+	publish();
+	changed(NULL, ID);
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert(action->mounted);
+	action->mounted = false; /* somebody has unmounted it behind our back */
+	succeed(action);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	ck_assert_uint_eq(record()->generation, 2);
+	ck_assert_uint_eq(record()->n_old, 0);
+}
+END_TEST
+
+static const struct {
+	int refusal;
+	const char *reason;
+} reasons[] = {
+	{ SV_PLAN_E_NO_SECRET, "SecretNotFound" },   { SV_PLAN_E_NO_KEY, "KeyNotFound" },
+	{ SV_PLAN_E_PATH, "InvalidPath" },	     { SV_PLAN_E_CLASH, "PathConflict" },
+	{ SV_PLAN_E_TOO_LARGE, "TooLarge" },	     { SV_PLAN_E_UNSUPPORTED, "UnsupportedSource" },
+	{ SV_PLAN_E_FORBIDDEN, "Forbidden" },	     { SV_PLAN_E_UNAVAILABLE, "SourceUnavailable" },
+	{ SV_PLAN_E_PENDING, "" },
+};
+
+START_TEST(a_refusal_has_a_word)
+{
+	ck_assert_str_eq(sv_reconcile_reason(reasons[_i].refusal), reasons[_i].reason);
+}
+END_TEST
+
+T_SUITE(reconcile)
+{
+	T_AROUND(setup, teardown);
+	T_TEST(a_volume_is_published_updated_and_removed);
+	T_TEST(an_update_that_changes_nothing_is_none);
+	T_TEST(a_refusal_waits_for_new_input);
+	T_TEST(a_refused_update_leaves_a_stale_volume);
+	T_TEST(a_stale_volume_goes_with_its_pod);
+	T_TEST(a_refused_volume_goes_without_an_action);
+	T_TEST(before_the_source_has_answered_a_volume_is_pending);
+	T_TEST(an_unused_volume_is_not_mounted_and_no_error);
+	T_TEST(failures_are_retried_less_and_less_often);
+	T_TEST(a_failed_update_leaves_a_stale_volume);
+	T_TEST(new_input_does_not_wait_for_the_retry);
+	T_EACH(a_fault_has_a_word, faults);
+	T_TEST(a_removal_that_fails_is_retried);
+	T_TEST(input_that_arrives_meanwhile_is_looked_at_afterwards);
+	T_TEST(a_pod_that_goes_meanwhile_is_removed_afterwards);
+	T_TEST(a_pod_that_goes_while_its_volume_fails_is_forgotten);
+	T_TEST(what_is_to_go_is_looked_at_first);
+	T_TEST(an_old_generation_stays_for_the_grace);
+	T_TEST(each_generation_has_its_own_time);
+	T_TEST(a_generation_that_resists_is_tried_again);
+	T_TEST(beyond_sixty_four_old_generations_updates_merge);
+	T_TEST(without_room_an_update_waits_for_an_old_generation);
+	T_TEST(a_retry_without_room_waits_too);
+	T_TEST(a_part_in_use_is_not_overwritten);
+	T_TEST(a_volume_that_is_found_is_adopted);
+	T_TEST(a_volume_that_nobody_wants_goes_when_all_have_synced);
+	T_TEST(a_projected_volume_is_told_by_its_path);
+	T_TEST(a_volume_without_data_is_published_anew);
+	T_EACH(a_refusal_has_a_word, reasons);
+}
