@@ -24,11 +24,12 @@ Q        := $(if $(V),,@)
 
 # ---- what Debian provides; the one list -------------------------------------------------------
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libjson-c-dev libmount-dev libyaml-dev \
-              libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev uuid-dev
+              libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev uuid-dev \
+              libseccomp-dev libcap-ng-dev
 DEPS_CHECK := check python3 python3-yaml curl util-linux
 CI_PACKAGES := clang clang-format clang-tidy libclang-rt-14-dev cppcheck valgrind shellcheck
 
-PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid
+PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid libseccomp libcap-ng
 
 # Run by its file: a user's PATH may hold a python without Debian's modules.
 PYTHON   ?= /usr/bin/python3

@@ -56,6 +56,8 @@ static const struct option_def {
 	  "auto, text, journal or json" },
 	{ "once", NULL, FLAG, offsetof(struct sv_config, once), NULL,
 	  "reconcile once and exit; 0 only if every wanted volume is published" },
+	{ "no-seccomp", NULL, FLAG, offsetof(struct sv_config, no_seccomp), NULL,
+	  "do not restrict system calls, for debugging" },
 	{ "help", NULL, HELP, 0, NULL, "print this and exit" },
 	{ "version", NULL, VERSION, 0, NULL, "print the version and exit" },
 };

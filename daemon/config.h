@@ -39,6 +39,7 @@ struct sv_config {
 	enum sv_log_format log_format;
 	bool strict_env_names;
 	bool once;
+	bool no_seccomp;
 };
 
 enum {

@@ -6,13 +6,10 @@
 #include <errno.h>
 #include <grp.h>
 #include <json-c/json.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -22,6 +19,8 @@
 #include "config.h"
 #include "log.h"
 #include "manager.h"
+#include "notify.h"
+#include "process.h"
 #include "server.h"
 #include "source/dir.h"
 
@@ -34,28 +33,11 @@ struct daemon {
 	struct sv_manager manager;
 	struct sv_source *sources[2]; /* NULL-terminated */
 	struct sv_server *server;
+	struct sv_notify notify;
 	uv_signal_t hup, term, intr;
 	bool stopping;
 	int status; /* of the process */
 };
-
-/* ---- the process --------------------------------------------------------------------------- */
-
-/* No core dump, no ptrace, no signal that ends us, no mode that depends on who started us. */
-static void harden(void)
-{
-	const struct rlimit none = { 0, 0 };
-
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGIO, SIG_IGN); /* a lease that is broken: see source/dir.c */
-	(void)umask(027);
-	/* Two arenas serve two kinds of threads; more would only spread what is free. */
-	(void)mallopt(M_ARENA_MAX, 2);
-	(void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
-}
 
 static struct sv_reconcile_opts opts_of(const struct sv_config *c)
 {
@@ -65,10 +47,24 @@ static struct sv_reconcile_opts opts_of(const struct sv_config *c)
 	};
 }
 
+/* A service whose mounts nobody sees would report success and serve empty directories. */
+static int check_mounts(const struct daemon *d, struct sv_err *err)
+{
+	int r = sv_process_check_mounts(d->node.root, err);
+
+	if (r > 0 && !sv_process_is_service()) {
+		sv_log_warn("%s", err->msg); /* started by hand: perhaps on purpose, as tests do */
+		return 0;
+	}
+	return r > 0 ? -EPERM : r;
+}
+
 static int open_node(struct daemon *d, struct sv_err *err)
 {
 	int r = sv_node_open(d->config.root_dir, &d->node, err);
 
+	if (r == 0)
+		r = check_mounts(d, err);
 	if (r < 0)
 		return r;
 	d->node.policy = d->config.swap_policy;
@@ -116,6 +112,7 @@ static void close_all(void *arg)
 	uv_close((uv_handle_t *)&d->hup, NULL);
 	uv_close((uv_handle_t *)&d->term, NULL);
 	uv_close((uv_handle_t *)&d->intr, NULL);
+	sv_notify_close(&d->notify);
 	sv_manager_close(&d->manager);
 }
 
@@ -125,7 +122,7 @@ static void stop(struct daemon *d)
 	if (d->stopping)
 		return;
 	d->stopping = true;
-	(void)sd_notify(0, "STOPPING=1");
+	sv_notify_stopping(&d->notify);
 	d->manager.on_settled = close_all;
 	sv_manager_stop(&d->manager);
 }
@@ -167,14 +164,9 @@ static void print_problem(void *arg, const struct sv_problem *p)
 		(void)printf("%s: %s\n", file, text);
 }
 
-static void notify_ready(struct daemon *d)
+static void on_change(void *arg)
 {
-	size_t counts[SV_N_STATES], bad;
-
-	sv_manager_count(&d->manager, counts);
-	bad = counts[SV_STATE_STALE] + counts[SV_STATE_REFUSED] + counts[SV_STATE_FAILED];
-	(void)sd_notifyf(0, "READY=1\nSTATUS=%zu volumes published, %zu not",
-			 counts[SV_STATE_PUBLISHED], bad);
+	sv_notify_changed(&((struct daemon *)arg)->notify);
 }
 
 static void on_settled(void *arg)
@@ -184,7 +176,7 @@ static void on_settled(void *arg)
 	size_t i;
 
 	if (!d->config.once) {
-		notify_ready(d);
+		sv_notify_ready(&d->notify);
 		sv_log_notice("ready, %zu volume%s", d->manager.actuals.records.n,
 			      d->manager.actuals.records.n == 1 ? "" : "s");
 		return;
@@ -244,8 +236,7 @@ static void on_hup(uv_signal_t *handle, int signum)
 	size_t i;
 
 	(void)signum;
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
-			 (long long)sv_monotonic_ms() * 1000);
+	sv_notify_reloading(&d->notify);
 	if (sv_config_read(d->argc, d->argv, &new, &err) == 0) {
 		apply(d, &new);
 		sv_config_done(&new);
@@ -255,7 +246,7 @@ static void on_hup(uv_signal_t *handle, int signum)
 	}
 	for (i = 0; d->sources[i]; i++)
 		d->sources[i]->reload(d->sources[i]);
-	(void)sd_notify(0, "READY=1");
+	sv_notify_ready(&d->notify);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int signum)
@@ -306,6 +297,15 @@ static void check_sources(struct daemon *d)
 	stop(d);
 }
 
+static int give_up_rights(const struct daemon *d, struct sv_err *err)
+{
+	int r = sv_process_drop_capabilities(err);
+
+	if (r == 0 && !d->config.no_seccomp)
+		r = sv_process_filter_calls(err);
+	return r;
+}
+
 static int start(struct daemon *d, struct sv_err *err)
 {
 	const struct sv_reconcile_opts opts = opts_of(&d->config);
@@ -319,13 +319,17 @@ static int start(struct daemon *d, struct sv_err *err)
 	r = sv_manager_init(&d->manager, &d->loop, &d->node, &opts);
 	if (r < 0)
 		return sv_err_set(err, r, "cannot start");
+	sv_notify_init(&d->notify, &d->loop, &d->manager);
 	d->manager.on_settled = on_settled;
+	d->manager.on_change = on_change;
 	d->manager.arg = d;
 	d->manager.drain = d->config.once;
 	watch_signals(d);
 	r = sv_manager_adopt(&d->manager, err);
 	if (r == 0 && !d->config.once)
 		r = start_server(d, err);
+	if (r == 0)
+		r = give_up_rights(d, err); /* before a byte of input is read */
 	if (r == 0)
 		r = sv_source_dir_new(&d->loop, &d->manager, &d->config, &d->sources[0], err);
 	if (r == 0 && d->config.once)
@@ -358,7 +362,7 @@ int main(int argc, char **argv)
 	struct sv_err err = { "" };
 	int r;
 
-	harden();
+	sv_process_harden();
 	r = sv_config_read(argc, argv, &d.config, &err);
 	if (r == SV_CONFIG_E_DONE)
 		return 0;

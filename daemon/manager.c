@@ -70,7 +70,8 @@ static void feed_volume(struct sv_manager *m, const struct sv_actual *a, const c
 		sv_feed_add(&m->feed, SV_TOPIC_VOLUMES, type,
 			    sv_status_volume(&m->desired, a, &env));
 	}
-	if (!sv_feed_has_readers(&m->feed, SV_TOPIC_PODS))
+	/* a new volume comes with its Pod, which is told of next */
+	if (!sv_feed_has_readers(&m->feed, SV_TOPIC_PODS) || strcmp(type, "ADDED") == 0)
 		return;
 	p = pod_of(m, a);
 	if (p)

@@ -35,6 +35,7 @@ struct sv_manager {
 	bool stopping;
 	void (*on_settled)(
 		void *arg); /* once, and again after everything was stopped; may be NULL */
+	void (*on_change)(void *arg); /* a volume's state changed; may be NULL */
 	void *arg;
 };
 

@@ -249,10 +249,11 @@ static void run_http(struct sv_server *s)
 	s->running = false;
 	if (!more || wait > 1000)
 		wait = 1000;
-	if (s->n_peers > 0)
-		uv_timer_start(&s->timer, on_timer, wait ? wait : 1, 0);
-	else
+	if (s->n_peers == 0)
 		uv_timer_stop(&s->timer);
+	/* never later than it was to be: a peer that drips must not put off its own end */
+	else if (!uv_is_active((uv_handle_t *)&s->timer) || uv_timer_get_due_in(&s->timer) > wait)
+		uv_timer_start(&s->timer, on_timer, wait ? wait : 1, 0);
 }
 
 /* Requests that take too long, byte by byte, are ended; watchers may stay. */
@@ -323,7 +324,12 @@ static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, con
 
 static const char *argument(void *connection, const char *name)
 {
-	return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+	const char *value = NULL;
+
+	if (MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, name, strlen(name),
+					  &value, NULL) != MHD_YES)
+		return NULL;
+	return value ? value : ""; /* "?verbose" is there, and has no value */
 }
 
 /* ---- watching ------------------------------------------------------------------------------ */

@@ -47,6 +47,7 @@ NEEDED = {"podman": "podman", "runc": "runc", "busybox": "busybox-static", "unsh
 CATATONIT = ("/usr/libexec/podman/catatonit", "/usr/libexec/catatonit/catatonit",
              "/usr/bin/catatonit")
 PODMAN_GRAPH_ROOT = "/var/lib/containers/storage"
+PODMAN_CACHE = "/var/lib/containers/cache"  # written whatever --root says
 
 # Default limits: a root without CAP_SYS_RESOURCE cannot raise them, which podman would. The
 # file log of events is how the ids of everything made are known at the end.
@@ -558,6 +559,9 @@ def inside(args):
     json_file = open(args.json, "w", encoding="utf-8") if args.json else None
     for path in ("/run", "/dev/shm"):  # podman, runc and their locks keep state there
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", path], check=True)
+    cache = os.path.join(args.inside, "cache")
+    os.mkdir(cache)
+    harness.bind_mount(cache, PODMAN_CACHE)
     harness.options.build = args.build
     podman = Podman(args.inside)
     podman.import_image()
@@ -694,12 +698,15 @@ def main():
     check_needed(args.build)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parents = control_group_parents()
-    top = tempfile.mkdtemp(prefix="secretvold-kube-play.", dir=storage_parent())
-    try:
+    with contextlib.ExitStack() as undo:
+        top = tempfile.mkdtemp(prefix="secretvold-kube-play.", dir=storage_parent())
+        undo.callback(shutil.rmtree, top)
+        undo.callback(lambda: remove_control_groups(made_ids(top), parents))
+        for path in (os.path.dirname(PODMAN_CACHE), PODMAN_CACHE):
+            if not os.path.isdir(path):
+                os.mkdir(path, 0o700)
+                undo.callback(os.rmdir, path)
         return run_in_namespaces(args, top)
-    finally:
-        remove_control_groups(made_ids(top), parents)
-        shutil.rmtree(top)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import harness  # noqa: E402
 from harness import (Daemon, check, check_eq, check_in, in_state, manifest,  # noqa: E402
                      newer_than, pod, poll_until, secret)
 
-suite = harness.Suite("status")
+suite = harness.Suite("status", jobs=2)  # two tests wait for time-outs
 
 RFC3339 = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 NOBODY, MEMBERS = 65534, "games"  # a user who is nobody, and a group that every Debian has
@@ -274,11 +274,15 @@ def large_and_wrong_requests():
         check_eq(status, 413, "status for a large body")
         status, _ = answer_to(d, b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nxyz")
         check_eq(status, 200, "status for a small body")
-        for junk in (b"\0" * 100, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"HELLO\r\n\r\n",
+        for junk in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"HELLO\r\n\r\n",
                      b"GET\r\n\r\n", bytes(range(256)) * 10,
                      b"GET / HTTP/9.9\r\n\r\n", b"GET /%00%ff HTTP/1.1\r\nHost: x\r\n\r\n"):
             status, _ = answer_to(d, junk)
             check(status != 200, "junk %r is answered" % junk[:20])
+        whole = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
+        for part in [whole[:n] for n in range(1, len(whole))] + [b"\0" * 100]:
+            with connection(d) as s:  # and closed at once
+                s.sendall(part)
         check_eq(d.client.get("/healthz")[0], 200, "health")
         check_eq(d.process.poll(), None, "exit status")
 
@@ -669,6 +673,13 @@ def ctl_wait():
         check_eq(results, {w: 0 for w in waits}, "exit codes")
 
 
+def n_connections(d):
+    """Established ones on the daemon's socket, as the kernel lists them."""
+    with open("/proc/net/unix", encoding="ascii", errors="replace") as f:
+        rows = [line.split() for line in f if line.rstrip().endswith(" " + d.socket_path)]
+    return len([row for row in rows if row[5] == "03"])
+
+
 @suite.test
 def ctl_wait_survives_a_restart():
     with sample_daemon() as d:
@@ -676,9 +687,7 @@ def ctl_wait_survives_a_restart():
         waiter = subprocess.Popen([os.path.join(harness.options.build, "secretvolctl"), "wait",
                                    "pod", "q", "--for=published", "--timeout=30s"], env=env,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        w = d.watch("/v1/events")  # a little time for the other one to be connected
-        until_synced(w)
-        w.close()
+        poll_until(lambda: n_connections(d) == 1, "the connection of wait")
         d.restart()
         d.put_objects("nope.yaml", secret("nope", {"k": "1"}))
         out, err = waiter.communicate(timeout=harness.DEADLINE_S)

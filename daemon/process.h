@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * process - what this process may do, and whether its mounts will be seen
+ */
+#ifndef SV_DAEMON_PROCESS_H
+#define SV_DAEMON_PROCESS_H
+
+#include <stdbool.h>
+
+#include "../lib/base/err.h"
+
+/* No core dump, no ptrace, no new privileges, no signal that ends us, a umask of our own. First of all. */
+void sv_process_harden(void);
+
+enum {
+	SV_PROCESS_E_HIDDEN = 1, /* mounts made here do not reach the host */
+};
+
+/**
+ * sv_process_check_mounts() - will the host see what is mounted below a directory?
+ *
+ * It will if this process shares its mount namespace with PID 1, or if the mount
+ * that holds the directory propagates to others and is no slave. The text names
+ * the usual culprits of a unit file. Call it before privileges are given up.
+ *
+ * Return: 0, SV_PROCESS_E_HIDDEN, or a negated errno.
+ */
+int sv_process_check_mounts(const char *dir, struct sv_err *err);
+
+/* True if systemd executed this very process as a service. */
+bool sv_process_is_service(void);
+
+/* Give up every capability but those that mounting and writing volumes needs. */
+int sv_process_drop_capabilities(struct sv_err *err);
+
+/* From now on only the system calls that the daemon uses work; others fail with EPERM. */
+int sv_process_filter_calls(struct sv_err *err);
+
+#endif

@@ -1,0 +1,794 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "../../lib/node/fsutil.h"
+#include "../../lib/node/volume.h"
+#include "../support/support.h"
+
+#define DIR_OF(uid) "pods/" uid "/volumes/kubernetes.io~secret"
+#define ID	    DIR_OF("u") "/v"
+#define LIMIT	    (1 << 20)
+
+static struct sv_node node;
+static char root[64];
+static uint64_t generation; /* of the record that is simulated here */
+static bool mounted;
+
+static void open_node(void)
+{
+	struct sv_err err = { "" };
+
+	(void)snprintf(root, sizeof(root), "%s/root", t_dir);
+	ck_assert_msg(sv_node_open(root, &node, &err) == 0, "%s", err.msg);
+	node.policy = SV_SWAP_AVOID;
+	node.medium = sv_tmpfs_choose(SV_SWAP_AVOID);
+}
+
+static void setup(void)
+{
+	t_enter_place();
+	open_node();
+	generation = 0;
+	mounted = false;
+}
+
+static void teardown(void)
+{
+	sv_node_close(&node);
+	t_leave_place();
+}
+
+static struct sv_action *make_action(enum sv_action_kind kind, const char *id, const char *pod)
+{
+	struct sv_action *a = calloc(1, sizeof(*a));
+
+	ck_assert_ptr_nonnull(a);
+	a->kind = kind;
+	a->id = strdup(id);
+	a->ns = strdup(*pod ? "default" : "");
+	a->pod = strdup(pod);
+	a->volume = strdup(strrchr(id, '/') + 1);
+	a->mounted = a->is_mounted = mounted;
+	a->generation = generation + 1;
+	a->size_limit = LIMIT;
+	a->medium = mounted ? node.medium : SV_MEDIUM_UNKNOWN;
+	a->wipe = true;
+	return a;
+}
+
+static struct sv_plan *plan_of(const char *keys, const char *pod_extra)
+{
+	sv_autofree char *volumes = sv_asprintf("v=s %s", pod_extra);
+	sv_autosecret struct sv_secret *secret = t_secret("s", keys);
+	sv_autopod struct sv_pod *pod = t_pod("p@u", volumes);
+	struct sv_secret *secrets[] = { secret, NULL };
+
+	return t_plan(pod, "v", secrets);
+}
+
+/* An update as reconcile would order it, with what the record would know afterwards. */
+static struct sv_action *sync_at(const char *id, const char *pod, struct sv_plan *plan)
+{
+	struct sv_action *a = make_action(SV_ACTION_SYNC, id, pod);
+
+	a->plan = plan;
+	sv_volume_carry_out(&node, a);
+	mounted = a->is_mounted;
+	if (a->result == 0)
+		generation = a->current;
+	return a;
+}
+
+static struct sv_action *sync_keys(const char *keys)
+{
+	return sync_at(ID, "p", plan_of(keys, ""));
+}
+
+static void succeeded(struct sv_action *a)
+{
+	ck_assert_msg(a->result == 0, "%s", a->err.msg);
+	sv_action_free(a);
+}
+
+static void failed(struct sv_action *a, int result, enum sv_fault fault, const char *says)
+{
+	ck_assert_int_eq(a->result, result);
+	ck_assert_int_eq(a->fault, fault);
+	t_contains(a->err.msg, says);
+	ck_assert(!a->changed);
+	sv_action_free(a);
+}
+
+static struct sv_action *remove_volume(const char *pod)
+{
+	struct sv_action *a = make_action(SV_ACTION_REMOVE, ID, pod);
+
+	sv_volume_carry_out(&node, a);
+	mounted = a->is_mounted;
+	return a;
+}
+
+static int open_volume(void)
+{
+	int fd = openat(node.root_fd, ID, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static void expect_volume(const char *want)
+{
+	sv_autoclose int fd = open_volume();
+	sv_autofree char *tree = t_tree(fd);
+
+	ck_assert_str_eq(tree, want);
+}
+
+/* What is below the root directory, not looking into volumes. */
+static void expect_root(const char *want)
+{
+	sv_autofree char *tree = t_tree(node.root_fd);
+
+	ck_assert_str_eq(tree, want);
+}
+
+static bool is_volume(const char *id)
+{
+	sv_autoclose int fd = openat(node.root_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && sv_tmpfs_is_volume(fd) == 1;
+}
+
+#define EMPTY_VOLUME                                                                          \
+	"pods/ 0750 0\npods/u/ 0750 0\npods/u/volumes/ 0750 0\n"                              \
+	"pods/u/volumes/kubernetes.io~secret/ 0750 0\npods/u/volumes/kubernetes.io~secret/v/"
+
+/* ---- the root directory ----------------------------------------------------------------------- */
+
+START_TEST(a_root_directory_is_made_and_locked)
+{
+	struct sv_node other = { .root_fd = -1 };
+	struct sv_err err = { "" };
+	struct stat st;
+
+	ck_assert_int_eq(fstat(node.root_fd, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0750);
+	ck_assert_int_eq(sv_node_open(root, &other, &err), -EBUSY);
+	t_contains(err.msg, "another secretvold uses root directory");
+	ck_assert_int_eq(other.root_fd, -1);
+	sv_node_close(&node);
+	ck_assert_int_eq(sv_node_open(root, &node, &err), 0);
+}
+END_TEST
+
+START_TEST(parents_of_a_root_directory_are_made)
+{
+	sv_autofree char *deep = sv_asprintf("%s/a/b/c/", t_dir);
+	struct sv_node other = { .root_fd = -1 };
+	struct sv_err err = { "" };
+	struct stat st;
+
+	ck_assert_msg(sv_node_open(deep, &other, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(other.root, "/mnt/a/b/c"); /* canonical */
+	ck_assert_int_eq(fstatat(t_dirfd, "a/b", &st, 0), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0755);
+	sv_node_close(&other);
+}
+END_TEST
+
+START_TEST(a_root_directory_that_others_may_write_is_refused)
+{
+	sv_autofree char *bad = sv_asprintf("%s/bad", t_dir);
+	struct sv_node other = { .root_fd = -1 };
+	struct sv_err err = { "" };
+
+	ck_assert_int_eq(mkdirat(t_dirfd, "bad", 0700), 0);
+	ck_assert_int_eq(fchmodat(t_dirfd, "bad", 0770, 0), 0);
+	ck_assert_int_eq(sv_node_open(bad, &other, &err), -EPERM);
+	t_contains(err.msg, "must be owned by root and not writable by others");
+	ck_assert_int_eq(fchmodat(t_dirfd, "bad", 0702, 0), 0);
+	ck_assert_int_eq(sv_node_open(bad, &other, &err), -EPERM);
+	ck_assert_int_eq(fchmodat(t_dirfd, "bad", 0700, 0), 0);
+	ck_assert_int_eq(fchownat(t_dirfd, "bad", 5, 0, 0), 0);
+	ck_assert_int_eq(sv_node_open(bad, &other, &err), -EPERM);
+	ck_assert_int_eq(sv_node_open("relative", &other, &err), -EINVAL);
+	t_write(t_dirfd, "file", "x");
+	ck_assert_int_lt(sv_node_open("/mnt/file", &other, &err), 0);
+	ck_assert_int_lt(sv_node_open("/mnt/file/x", &other, &err), 0);
+}
+END_TEST
+
+/* ---- publishing ---------------------------------------------------------------------------------- */
+
+START_TEST(a_volume_appears_complete)
+{
+	struct sv_action *a = sync_keys("a=1 b=2");
+	sv_autofree char *target = NULL, *linked = NULL;
+	sv_autoclose int fd = -1;
+	struct stat st;
+
+	ck_assert_msg(a->result == 0, "%s", a->err.msg);
+	ck_assert(a->is_mounted && a->changed && a->listed);
+	ck_assert_uint_eq(a->current, 1);
+	ck_assert_uint_eq(a->n_old, 0);
+	ck_assert_int_eq(a->medium, node.medium);
+	sv_action_free(a);
+	ck_assert(is_volume(ID));
+	expect_volume("..GEN/ 0755 0\n..GEN/a 0644 0 =1\n..GEN/b 0644 0 =2\n..data -> ..GEN\n"
+		      "a -> ..data/a\nb -> ..data/b");
+	fd = open_volume();
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 01777);
+	ck_assert_int_eq(openat(fd, "x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600), -1);
+	ck_assert_int_eq(errno, EROFS);
+	target = t_link(node.root_fd, "by-name/default/p/v");
+	ck_assert_pstr_eq(target, "../../../" ID);
+	linked = t_read(node.root_fd, "by-name/default/p/v/a");
+	ck_assert_pstr_eq(linked, "1");
+	ck_assert_int_eq(fstatat(node.root_fd, "by-name/default", &st, 0), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0750);
+	ck_assert_int_eq(fstatat(node.root_fd, DIR_OF("u"), &st, 0), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0750);
+}
+END_TEST
+
+START_TEST(a_group_is_seen_from_the_start)
+{
+	sv_autoclose int fd = -1;
+	struct stat st;
+
+	succeeded(sync_at(ID, "p", plan_of("a=1", "!fsGroup=4321")));
+	fd = open_volume();
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 03777);
+	ck_assert_uint_eq(st.st_gid, 4321);
+	expect_volume("..GEN/ 2755 4321\n..GEN/a 0644 4321 =1\n..data -> ..GEN\na -> ..data/a");
+}
+END_TEST
+
+START_TEST(an_update_is_written_into_the_same_mount)
+{
+	struct sv_action *a;
+	sv_autoclose int before = -1;
+	sv_autofree char *value = NULL;
+
+	succeeded(sync_keys("a=1"));
+	before = open_volume();
+	a = sync_keys("a=2");
+	ck_assert_msg(a->result == 0, "%s", a->err.msg);
+	ck_assert(a->changed);
+	ck_assert_uint_eq(a->current, 2);
+	ck_assert_uint_eq(a->n_old, 1);
+	ck_assert_int_gt(a->born_ms, 0);
+	sv_action_free(a);
+	value = t_read(before, "a"); /* a container that has the mount sees it */
+	ck_assert_pstr_eq(value, "2");
+}
+END_TEST
+
+START_TEST(what_is_as_it_should_be_is_left_alone)
+{
+	sv_autofree char *before = NULL, *after = NULL;
+	struct sv_action *a;
+	sv_autoclose int fd = -1;
+
+	succeeded(sync_keys("a=1"));
+	fd = open_volume();
+	before = t_link(fd, "..data");
+	a = sync_keys("a=1");
+	ck_assert_int_eq(a->result, 0);
+	ck_assert(a->is_mounted && !a->changed && a->listed);
+	ck_assert_uint_eq(a->current, 1);
+	ck_assert_int_gt(a->current_ms, 0);
+	sv_action_free(a);
+	after = t_link(fd, "..data");
+	ck_assert_str_eq(before, after);
+}
+END_TEST
+
+START_TEST(a_volume_that_was_unmounted_is_made_anew)
+{
+	struct sv_action *a;
+
+	succeeded(sync_keys("a=1"));
+	ck_assert_int_eq(umount2("/mnt/root/" ID, MNT_DETACH), 0);
+	a = sync_keys("a=1");
+	ck_assert_int_eq(a->result, 0);
+	ck_assert(a->changed && a->is_mounted);
+	ck_assert_uint_eq(a->current, 2);
+	sv_action_free(a);
+	ck_assert(is_volume(ID));
+	ck_assert_int_eq(umount2("/mnt/root/" ID, MNT_DETACH), 0);
+	ck_assert_int_eq(sv_remove_tree(node.root_fd, "pods", false), 0); /* and its directory */
+	succeeded(sync_keys("a=1"));
+	ck_assert(is_volume(ID));
+}
+END_TEST
+
+START_TEST(the_link_by_name_follows_the_pod)
+{
+	sv_autofree char *target = NULL;
+
+	succeeded(sync_keys("a=1"));
+	ck_assert_int_eq(unlinkat(node.root_fd, "by-name/default/p/v", 0), 0);
+	ck_assert_int_eq(symlinkat("elsewhere", node.root_fd, "by-name/default/p/v"), 0);
+	succeeded(sync_keys("a=1")); /* nothing changes but the link */
+	target = t_link(node.root_fd, "by-name/default/p/v");
+	ck_assert_pstr_eq(target, "../../../" ID);
+}
+END_TEST
+
+/* ---- what may stand in the way ---------------------------------------------------------------------- */
+
+START_TEST(files_of_others_are_not_covered)
+{
+	close(sv_open_dirs(node.root_fd, ID, 0750, (gid_t)-1, false, NULL));
+	t_write(node.root_fd, ID "/precious", "x");
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by files");
+	ck_assert(!mounted);
+	expect_root(EMPTY_VOLUME " 0750 0\npods/u/volumes/kubernetes.io~secret/v/precious 0644 0 =x");
+	ck_assert_int_eq(unlinkat(node.root_fd, ID "/precious", 0), 0);
+	succeeded(sync_keys("a=1"));
+}
+END_TEST
+
+START_TEST(a_mount_of_others_is_not_covered)
+{
+	close(sv_open_dirs(node.root_fd, ID, 0750, (gid_t)-1, false, NULL));
+	ck_assert_int_eq(mount("proc", "/mnt/root/" ID, "proc", 0, NULL), 0);
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by a mount");
+	mounted = true; /* even if the record believed so */
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by a mount");
+	ck_assert_int_eq(faccessat(node.root_fd, ID "/self", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+	ck_assert_int_eq(umount2("/mnt/root/" ID, 0), 0); /* it was covered by nothing */
+	succeeded(sync_keys("a=1"));
+}
+END_TEST
+
+START_TEST(a_file_is_not_replaced)
+{
+	close(sv_open_dirs(node.root_fd, DIR_OF("u"), 0750, (gid_t)-1, false, NULL));
+	t_write(node.root_fd, ID, "x");
+	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	expect_root("pods/ 0750 0\npods/u/ 0750 0\npods/u/volumes/ 0750 0\n"
+		    "pods/u/volumes/kubernetes.io~secret/ 0750 0\n"
+		    "pods/u/volumes/kubernetes.io~secret/v 0644 0 =x");
+}
+END_TEST
+
+START_TEST(a_link_is_not_followed)
+{
+	close(sv_open_dirs(node.root_fd, DIR_OF("u"), 0750, (gid_t)-1, false, NULL));
+	ck_assert_int_eq(mkdirat(t_dirfd, "outside", 0755), 0);
+	ck_assert_int_eq(symlinkat("/mnt/outside", node.root_fd, ID), 0);
+	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	ck_assert_int_eq(unlinkat(node.root_fd, ID, 0), 0);
+	ck_assert_int_eq(unlinkat(node.root_fd, DIR_OF("u"), AT_REMOVEDIR), 0);
+	ck_assert_int_eq(symlinkat("/mnt/outside", node.root_fd, DIR_OF("u")), 0);
+	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	{
+		sv_autoclose int fd = openat(t_dirfd, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		sv_autofree char *tree = t_tree(fd);
+
+		ck_assert_str_eq(tree, "");
+	}
+}
+END_TEST
+
+START_TEST(something_at_the_name_does_not_undo_the_volume)
+{
+	struct sv_action *a;
+
+	ck_assert_int_eq(mkdirat(node.root_fd, "by-name", 0750), 0);
+	t_write(node.root_fd, "by-name/default", "x");
+	a = sync_keys("a=1");
+	ck_assert_int_lt(a->result, 0);
+	ck_assert_int_eq(a->fault, SV_FAULT_WRITE);
+	ck_assert(a->is_mounted); /* what is said of the mount is true */
+	sv_action_free(a);
+	ck_assert(is_volume(ID));
+	ck_assert_int_eq(unlinkat(node.root_fd, "by-name/default", 0), 0);
+	succeeded(sync_keys("a=1"));
+}
+END_TEST
+
+/* ---- room ------------------------------------------------------------------------------------------- */
+
+START_TEST(a_volume_without_room_fails_and_leaves_nothing)
+{
+	sv_autofree char *large = t_repeat('x', 900000), *more = t_repeat('y', 900000);
+	sv_autofree char *keys = sv_asprintf("a=%s", large), *twice = NULL;
+	sv_autosecret struct sv_secret *secret = t_secret("s", keys);
+	sv_autopod struct sv_pod *pod = t_pod_yaml(
+		"metadata: {name: p, uid: u}\nspec:\n  containers: [{name: c, image: i}]\n  volumes: "
+		"[{name: v, secret: {secretName: s, items: [{key: a, path: a}, {key: a, path: b}, {key: "
+		"a, path: c}]}}]\n");
+	struct sv_secret *secrets[] = { secret, NULL };
+	struct sv_action *a = make_action(SV_ACTION_SYNC, ID, "p");
+	int i;
+
+	a->plan = t_plan(pod, "v", secrets); /* 2.7 MB */
+	a->size_limit = 4096;		     /* room for one and a little */
+	sv_volume_carry_out(&node, a);
+	failed(a, -ENOSPC, SV_FAULT_WRITE, "No space left on device");
+	ck_assert(!is_volume(ID));
+	expect_root(""); /* it was not even attached */
+
+	/* updates have room beside what is there, up to a point */
+	twice = sv_asprintf("a=%s", more);
+	for (i = 0; i < 5; i++)
+		succeeded(sync_keys(i % 2 ? twice : keys));
+	a = sync_keys(twice);
+	ck_assert(a->is_mounted && a->listed);
+	ck_assert_uint_eq(a->current, 5);
+	ck_assert_uint_eq(a->n_old, 4); /* these could make room */
+	failed(a, -ENOSPC, SV_FAULT_WRITE, "No space left on device");
+}
+END_TEST
+
+START_TEST(ramfs_keeps_to_the_same_room)
+{
+	sv_autofree char *large = t_repeat('x', 900000);
+	sv_autofree char *keys = sv_asprintf("a=%s", large), *other = sv_asprintf("b=%s", large);
+	struct sv_action *a;
+	int i;
+
+	node.medium = SV_MEDIUM_RAMFS;
+	for (i = 0; i < 5; i++)
+		succeeded(sync_keys(i % 2 ? keys : other));
+	a = sync_keys(keys);
+	ck_assert_uint_eq(a->current, 5);
+	failed(a, -ENOSPC, SV_FAULT_WRITE, "");
+	ck_assert(is_volume(ID));
+}
+END_TEST
+
+/* ---- swap -------------------------------------------------------------------------------------------- */
+
+START_TEST(a_policy_that_cannot_be_met_is_a_refusal)
+{
+	struct sv_action *a;
+
+	node.medium = SV_MEDIUM_UNKNOWN;
+	node.policy = SV_SWAP_REQUIRE;
+	a = sync_keys("a=1");
+	ck_assert_int_gt(a->result, 0);
+	ck_assert_int_eq(a->fault, SV_FAULT_SWAP);
+	ck_assert(!a->is_mounted);
+	t_contains(a->err.msg, "'require'");
+	sv_action_free(a);
+	expect_root("");
+}
+END_TEST
+
+START_TEST(an_unsafe_volume_is_not_written_to_under_require)
+{
+	struct sv_action *a;
+
+	node.medium = SV_MEDIUM_TMPFS;
+	node.policy = SV_SWAP_IGNORE;
+	succeeded(sync_keys("a=1"));
+	node.policy = SV_SWAP_REQUIRE;
+	succeeded(sync_keys("a=1")); /* what is there is there */
+	a = sync_keys("a=2");
+	ck_assert_int_gt(a->result, 0);
+	ck_assert_int_eq(a->fault, SV_FAULT_SWAP);
+	ck_assert(a->is_mounted && !a->changed);
+	sv_action_free(a);
+	expect_volume("..GEN/ 0755 0\n..GEN/a 0644 0 =1\n..data -> ..GEN\na -> ..data/a");
+}
+END_TEST
+
+/* ---- cleaning and removing ----------------------------------------------------------------------------- */
+
+START_TEST(old_generations_are_cleaned_up)
+{
+	struct sv_action *a, *clean;
+
+	succeeded(sync_keys("a=1"));
+	succeeded(sync_keys("a=2"));
+	a = sync_keys("a=3");
+	ck_assert_uint_eq(a->n_old, 2);
+	clean = make_action(SV_ACTION_CLEAN, ID, "p");
+	clean->clean = SV_TAKE(a->old);
+	clean->n_clean = a->n_old;
+	a->n_old = 0;
+	sv_action_free(a);
+	sv_volume_carry_out(&node, clean);
+	ck_assert_uint_eq(clean->n_old, 0);
+	succeeded(clean);
+	expect_volume("..GEN/ 0755 0\n..GEN/a 0644 0 =3\n..data -> ..GEN\na -> ..data/a");
+}
+END_TEST
+
+START_TEST(what_resists_cleaning_is_told)
+{
+	struct sv_action *clean;
+	sv_autofree char *current = NULL;
+	sv_autoclose int fd = -1;
+
+	succeeded(sync_keys("a=1"));
+	fd = open_volume();
+	current = t_link(fd, "..data");
+	clean = make_action(SV_ACTION_CLEAN, ID, "p");
+	clean->clean = calloc(2, sizeof(*clean->clean));
+	clean->n_clean = 2;
+	strcpy(clean->clean[0].data_dir, current); /* never the current one */
+	strcpy(clean->clean[1].data_dir, "..2020_gone");
+	sv_volume_carry_out(&node, clean);
+	ck_assert_int_eq(clean->result, -EBUSY);
+	ck_assert_uint_eq(clean->n_old, 1);
+	ck_assert_str_eq(clean->old[0].data_dir, current);
+	sv_action_free(clean);
+	expect_volume("..GEN/ 0755 0\n..GEN/a 0644 0 =1\n..data -> ..GEN\na -> ..data/a");
+
+	ck_assert_int_eq(umount2("/mnt/root/" ID, MNT_DETACH), 0);
+	clean = make_action(SV_ACTION_CLEAN, ID, "p");
+	clean->clean = calloc(1, sizeof(*clean->clean));
+	clean->n_clean = 1;
+	strcpy(clean->clean[0].data_dir, current);
+	sv_volume_carry_out(&node, clean); /* with the mount all has gone */
+	ck_assert_uint_eq(clean->n_old, 0);
+	succeeded(clean);
+}
+END_TEST
+
+START_TEST(a_removed_volume_leaves_nothing)
+{
+	struct sv_action *a;
+
+	succeeded(sync_keys("a=1"));
+	a = remove_volume("p");
+	ck_assert(!a->is_mounted);
+	succeeded(a);
+	expect_root("by-name/ 0750 0\npods/ 0750 0");
+	succeeded(remove_volume("p")); /* gone is gone */
+	expect_root("by-name/ 0750 0\npods/ 0750 0");
+}
+END_TEST
+
+START_TEST(what_others_keep_of_a_removed_volume_holds_no_secret)
+{
+	sv_autoclose int dir = -1, file = -1;
+	sv_autofree char *tree = NULL;
+	char value[8] = "";
+
+	succeeded(sync_keys("a=secret"));
+	dir = open_volume(); /* as a container's own mount would */
+	file = openat(dir, "a", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(file, 0);
+	succeeded(remove_volume("p"));
+	tree = t_tree(dir);
+	ck_assert_str_eq(tree, "");
+	ck_assert_int_eq(pread(file, value, 6, 0), 6);
+	ck_assert_mem_eq(value, "\0\0\0\0\0\0", 6);
+}
+END_TEST
+
+START_TEST(other_volumes_and_names_stay)
+{
+	sv_autofree char *target = NULL;
+
+	succeeded(sync_keys("a=1"));
+	mounted = false;
+	generation = 0;
+	succeeded(sync_at(DIR_OF("u") "/w", "p", plan_of("a=1", "")));
+	mounted = true;
+	succeeded(remove_volume("p"));
+	ck_assert(!is_volume(ID));
+	ck_assert(is_volume(DIR_OF("u") "/w"));
+	target = t_link(node.root_fd, "by-name/default/p/w");
+	ck_assert_pstr_eq(target, "../../../" DIR_OF("u") "/w");
+	ck_assert_int_ne(faccessat(node.root_fd, "by-name/default/p/v", F_OK, AT_SYMLINK_NOFOLLOW),
+			 0);
+}
+END_TEST
+
+START_TEST(a_name_that_another_pod_has_taken_stays)
+{
+	sv_autofree char *target = NULL;
+
+	succeeded(sync_keys("a=1"));
+	mounted = false;
+	generation = 0;
+	succeeded(sync_at(DIR_OF("x") "/v", "p", plan_of("a=1", ""))); /* same name, another uid */
+	mounted = true;
+	succeeded(remove_volume("p"));
+	target = t_link(node.root_fd, "by-name/default/p/v");
+	ck_assert_pstr_eq(target, "../../../" DIR_OF("x") "/v");
+}
+END_TEST
+
+START_TEST(a_mount_of_others_is_not_taken_down)
+{
+	struct sv_action *a;
+
+	succeeded(sync_keys("a=1"));
+	ck_assert_int_eq(umount2("/mnt/root/" ID, MNT_DETACH), 0);
+	ck_assert_int_eq(mount("proc", "/mnt/root/" ID, "proc", 0, NULL), 0);
+	a = remove_volume("p");
+	ck_assert(!a->is_mounted); /* not ours */
+	sv_action_free(a);
+	ck_assert_int_eq(faccessat(node.root_fd, ID "/self", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+	ck_assert_int_eq(umount2("/mnt/root/" ID, 0), 0);
+}
+END_TEST
+
+START_TEST(files_of_others_are_not_removed)
+{
+	close(sv_open_dirs(node.root_fd, ID, 0750, (gid_t)-1, false, NULL));
+	t_write(node.root_fd, ID "/precious", "x");
+	mounted = true;
+	sv_action_free(remove_volume("p"));
+	expect_root(EMPTY_VOLUME " 0750 0\npods/u/volumes/kubernetes.io~secret/v/precious 0644 0 =x");
+}
+END_TEST
+
+/* ---- after a restart --------------------------------------------------------------------------------------- */
+
+static int add(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+{
+	sv_buf_printf(arg, "%s%s %s %s/%s", ((struct sv_buf *)arg)->len ? "\n" : "", id,
+		      sv_medium_name(medium), ns, pod);
+	return 0;
+}
+
+static void expect_adopted(const char *want)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+	struct sv_err err = { "" };
+
+	sv_buf_puts(&b, "");
+	ck_assert_msg(sv_node_adopt(&node, add, &b, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(b.ptr, want);
+}
+
+START_TEST(a_restart_finds_what_is_mounted)
+{
+	sv_autofree char *want = NULL;
+
+	expect_adopted("");
+	succeeded(sync_keys("a=1"));
+	sv_node_close(&node); /* mounts outlive us */
+	open_node();
+	want = sv_asprintf(ID " %s default/p", sv_medium_name(node.medium));
+	expect_adopted(want);
+	generation = 0; /* a new life does not know the number, but the name does */
+	succeeded(sync_keys("a=1"));
+	ck_assert_uint_eq(generation, 1);
+	generation = 0;
+	succeeded(sync_keys("a=2"));
+	ck_assert_uint_eq(generation, 2);
+}
+END_TEST
+
+START_TEST(a_restart_sweeps_what_leads_nowhere)
+{
+	succeeded(sync_keys("a=1"));
+	close(sv_open_dirs(node.root_fd, DIR_OF("gone") "/v", 0750, (gid_t)-1, false, NULL));
+	close(sv_open_dirs(node.root_fd, DIR_OF("u") "/gone", 0750, (gid_t)-1, false, NULL));
+	close(sv_open_dirs(node.root_fd, "by-name/other/q", 0750, (gid_t)-1, false, NULL));
+	ck_assert_int_eq(symlinkat("../../../" DIR_OF("gone") "/v", node.root_fd, "by-name/other/q/v"),
+			 0);
+	ck_assert_int_eq(symlinkat("x", node.root_fd, "by-name/default/p/stale"), 0);
+	close(sv_open_dirs(node.root_fd, DIR_OF("kept") "/v", 0750, (gid_t)-1, false, NULL));
+	t_write(node.root_fd, DIR_OF("kept") "/v/precious", "x");
+	{
+		sv_autobuf struct sv_buf b = { 0 };
+		struct sv_err err = { "" };
+
+		ck_assert_int_eq(sv_node_adopt(&node, add, &b, &err), 0);
+	}
+	ck_assert_int_ne(faccessat(node.root_fd, "pods/gone", F_OK, 0), 0);
+	ck_assert_int_ne(faccessat(node.root_fd, DIR_OF("u") "/gone", F_OK, 0), 0);
+	ck_assert_int_ne(faccessat(node.root_fd, "by-name/other", F_OK, 0), 0);
+	ck_assert_int_ne(
+		faccessat(node.root_fd, "by-name/default/p/stale", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+	ck_assert_int_eq(faccessat(node.root_fd, DIR_OF("kept") "/v/precious", F_OK, 0), 0);
+	ck_assert_int_eq(faccessat(node.root_fd, "by-name/default/p/v/a", F_OK, 0), 0);
+	ck_assert(is_volume(ID));
+}
+END_TEST
+
+START_TEST(mounts_of_others_are_not_adopted)
+{
+	close(sv_open_dirs(node.root_fd, DIR_OF("a") "/v", 0750, (gid_t)-1, false, NULL));
+	close(sv_open_dirs(node.root_fd, "pods/b/volumes/kubernetes.io~empty-dir/v", 0750, (gid_t)-1,
+			   false, NULL));
+	close(sv_open_dirs(node.root_fd, DIR_OF("c") "/v", 0750, (gid_t)-1, false, NULL));
+	ck_assert_int_eq(mount("proc", "/mnt/root/" DIR_OF("a") "/v", "proc", 0, NULL), 0);
+	ck_assert_int_eq(mount("tmpfs", "/mnt/root/pods/b/volumes/kubernetes.io~empty-dir/v",
+			       "tmpfs", 0, NULL),
+			 0);
+	/* at the right place, but writable: somebody else's */
+	ck_assert_int_eq(mount("tmpfs", "/mnt/root/" DIR_OF("c") "/v", "tmpfs", 0, NULL), 0);
+	expect_adopted("");
+	ck_assert_int_eq(umount2("/mnt/root/" DIR_OF("a") "/v", 0), 0);
+	ck_assert_int_eq(umount2("/mnt/root/" DIR_OF("c") "/v", 0), 0);
+}
+END_TEST
+
+START_TEST(a_volume_without_a_name_is_adopted_all_the_same)
+{
+	sv_autofree char *want = sv_asprintf(ID " %s /", sv_medium_name(node.medium));
+	struct sv_action *a;
+
+	succeeded(sync_keys("a=1"));
+	ck_assert_int_eq(sv_remove_tree(node.root_fd, "by-name", false), 0);
+	expect_adopted(want);
+	a = remove_volume("");
+	ck_assert(!a->is_mounted);
+	succeeded(a);
+	expect_root("pods/ 0750 0");
+}
+END_TEST
+
+static int stop(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+{
+	(void)id;
+	(void)medium;
+	(void)ns;
+	(void)pod;
+	++*(int *)arg;
+	return -ENOMEM;
+}
+
+START_TEST(adopting_may_be_stopped)
+{
+	struct sv_err err = { "" };
+	int n = 0;
+
+	succeeded(sync_keys("a=1"));
+	mounted = false;
+	succeeded(sync_at(DIR_OF("u") "/w", "p", plan_of("a=1", "")));
+	ck_assert_int_eq(sv_node_adopt(&node, stop, &n, &err), -ENOMEM);
+	ck_assert_int_eq(n, 1);
+	ck_assert_str_ne(err.msg, "");
+}
+END_TEST
+
+T_SUITE(volume)
+{
+	T_AROUND(setup, teardown);
+	T_TEST(a_root_directory_is_made_and_locked);
+	T_TEST(parents_of_a_root_directory_are_made);
+	T_TEST(a_root_directory_that_others_may_write_is_refused);
+	T_TEST(a_volume_appears_complete);
+	T_TEST(a_group_is_seen_from_the_start);
+	T_TEST(an_update_is_written_into_the_same_mount);
+	T_TEST(what_is_as_it_should_be_is_left_alone);
+	T_TEST(a_volume_that_was_unmounted_is_made_anew);
+	T_TEST(the_link_by_name_follows_the_pod);
+	T_TEST(files_of_others_are_not_covered);
+	T_TEST(a_mount_of_others_is_not_covered);
+	T_TEST(a_file_is_not_replaced);
+	T_TEST(a_link_is_not_followed);
+	T_TEST(something_at_the_name_does_not_undo_the_volume);
+	T_TEST(a_volume_without_room_fails_and_leaves_nothing);
+	T_TEST(ramfs_keeps_to_the_same_room);
+	T_TEST(a_policy_that_cannot_be_met_is_a_refusal);
+	T_TEST(an_unsafe_volume_is_not_written_to_under_require);
+	T_TEST(old_generations_are_cleaned_up);
+	T_TEST(what_resists_cleaning_is_told);
+	T_TEST(a_removed_volume_leaves_nothing);
+	T_TEST(what_others_keep_of_a_removed_volume_holds_no_secret);
+	T_TEST(other_volumes_and_names_stay);
+	T_TEST(a_name_that_another_pod_has_taken_stays);
+	T_TEST(a_mount_of_others_is_not_taken_down);
+	T_TEST(files_of_others_are_not_removed);
+	T_TEST(a_restart_finds_what_is_mounted);
+	T_TEST(a_restart_sweeps_what_leads_nowhere);
+	T_TEST(mounts_of_others_are_not_adopted);
+	T_TEST(a_volume_without_a_name_is_adopted_all_the_same);
+	T_TEST(adopting_may_be_stopped);
+}
