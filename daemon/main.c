@@ -177,8 +177,9 @@ static void on_settled(void *arg)
 
 	if (!d->config.once) {
 		sv_notify_ready(&d->notify);
-		sv_log_notice("ready, %zu volume%s", d->manager.actuals.records.n,
-			      d->manager.actuals.records.n == 1 ? "" : "s");
+		sv_log_event(SV_LOG_INFO, &(struct sv_log_fields){ .id = SV_LOG_READY },
+			     "ready, %zu volume%s", d->manager.actuals.records.n,
+			     d->manager.actuals.records.n == 1 ? "" : "s");
 		return;
 	}
 	report_once(d);

@@ -118,61 +118,99 @@ static void add_event(struct sv_manager *m, const struct sv_actual *a, bool warn
 	add_pod_event(m, a->ns, a->pod, a->volume, warning, reason, message);
 }
 
+/* "NAME@GENERATION" of every Secret of a volume, or with the API's resourceVersion: who was published what. */
+static char *versions_of(const struct sv_manager *m, const struct sv_actual *a)
+{
+	struct sv_buf b = { 0 };
+	size_t i;
+
+	for (i = 0; a->plan && a->origin >= 0 && i < a->plan->n_secrets; i++) {
+		const char *name = a->plan->secrets[i].name;
+		const struct sv_desired_secret *s =
+			sv_desired_secret(&m->desired, (enum sv_origin)a->origin, a->ns, name);
+
+		sv_buf_printf(&b, "%s%s@", i ? " " : "", name);
+		if (s && s->secret && *s->secret->resource_version)
+			sv_buf_puts(&b, s->secret->resource_version);
+		else
+			sv_buf_printf(&b, "%llu",
+				      (unsigned long long)(s && s->secret ? s->generation : 0));
+	}
+	return sv_buf_take(&b);
+}
+
+static struct sv_log_fields fields_of(const struct sv_actual *a, enum sv_log_id id)
+{
+	return (struct sv_log_fields){
+		.id = id,
+		.ns = a->ns,
+		.pod = a->pod,
+		.uid = a->uid,
+		.volume = a->volume,
+		.reason = a->reason,
+		.generation = a->generation,
+	};
+}
+
 static void report_failure(struct sv_manager *m, const struct sv_actual *a)
 {
+	const struct sv_log_fields fields = fields_of(a, SV_LOG_NOT_PUBLISHED);
 	bool removing = a->state == SV_STATE_REMOVING;
 	const char *text = a->message ? a->message : "";
 	sv_autofree char *message = sv_asprintf(
 		"%s failed for volume \"%s\" : %s",
 		removing ? "UnmountVolume.TearDown" : "MountVolume.SetUp", a->volume, text);
+	/* Repetitions are the event's count, not more lines. */
+	enum sv_log_level level = a->retry_ms == 0 ? SV_LOG_INFO :
+				  a->failures <= 1 ? SV_LOG_WARNING :
+						     SV_LOG_DEBUG;
 
 	if (message)
 		add_event(m, a, true, removing ? "FailedUnMount" : "FailedMount", message);
-	/* Repetitions are the event's count, not more lines. */
-	if (a->retry_ms == 0)
-		sv_log_notice("volume %s/%s/%s: %s: %s: %s", a->ns, a->pod, a->volume,
-			      sv_state_name(a->state), a->reason, text);
-	else if (a->failures <= 1)
-		sv_log_warn("volume %s/%s/%s: %s: %s: %s; will be retried", a->ns, a->pod,
-			    a->volume, sv_state_name(a->state), a->reason, text);
-	else
-		sv_log_debug("volume %s/%s/%s: %s: %s: %s; failure %u", a->ns, a->pod, a->volume,
-			     sv_state_name(a->state), a->reason, text, a->failures);
+	sv_log_event(level, &fields, "volume %s/%s/%s: %s: %s: %s%s", a->ns, a->pod, a->volume,
+		     sv_state_name(a->state), a->reason, text,
+		     a->retry_ms ? "; will be retried" : "");
 }
 
-static void report(struct sv_manager *m, struct sv_actual *a, enum sv_outcome outcome)
+/* One line for each publication: which Pod's volume got which generation of what. */
+static void report_published(struct sv_manager *m, const struct sv_actual *a, bool first,
+			     int64_t duration_us)
 {
-	sv_autofree char *message = NULL;
+	struct sv_log_fields fields = fields_of(a, first ? SV_LOG_PUBLISHED : SV_LOG_UPDATED);
+	sv_autofree char *versions = versions_of(m, a), *message = NULL;
 
+	message = first ? sv_asprintf("MountVolume.SetUp succeeded for volume \"%s\"", a->volume) :
+			  sv_asprintf("volume \"%s\" has generation %llu", a->volume,
+				      (unsigned long long)a->generation);
+	if (message)
+		add_event(m, a, false, first ? "SuccessfulMountVolume" : "SecretUpdated", message);
+	fields.secret = versions;
+	fields.duration_us = duration_us;
+	sv_log_event(SV_LOG_INFO, &fields, "volume %s/%s/%s: %s generation %llu from %s", a->ns,
+		     a->pod, a->volume, first ? "published" : "updated to",
+		     (unsigned long long)a->generation,
+		     versions && *versions ? versions : "no secrets");
+}
+
+static void report(struct sv_manager *m, struct sv_actual *a, enum sv_outcome outcome,
+		   int64_t duration_us)
+{
 	switch (outcome) {
 	case SV_OUTCOME_NONE:
+	case SV_OUTCOME_REMOVED: /* drop() tells */
 		return;
 	case SV_OUTCOME_STATE:
+	case SV_OUTCOME_ADOPTED:
 		sv_log_debug("volume %s/%s/%s: %s", a->ns, a->pod, a->volume,
-			     sv_state_name(a->state));
+			     outcome == SV_OUTCOME_ADOPTED ? "adopted" : sv_state_name(a->state));
 		break;
 	case SV_OUTCOME_PUBLISHED:
-		message = sv_asprintf("MountVolume.SetUp succeeded for volume \"%s\"", a->volume);
-		if (message)
-			add_event(m, a, false, "SuccessfulMountVolume", message);
-		sv_log_notice("volume %s/%s/%s: published", a->ns, a->pod, a->volume);
-		break;
 	case SV_OUTCOME_UPDATED:
-		message = sv_asprintf("volume \"%s\" has generation %llu", a->volume,
-				      (unsigned long long)a->generation);
-		if (message)
-			add_event(m, a, false, "SecretUpdated", message);
-		sv_log_notice("volume %s/%s/%s: updated, generation %llu", a->ns, a->pod, a->volume,
-			      (unsigned long long)a->generation);
-		break;
-	case SV_OUTCOME_ADOPTED:
-		sv_log_debug("volume %s/%s/%s: adopted", a->ns, a->pod, a->volume);
+		report_published(m, a, outcome == SV_OUTCOME_PUBLISHED, duration_us);
 		break;
 	case SV_OUTCOME_FAILED:
 		report_failure(m, a);
 		break;
-	case SV_OUTCOME_REMOVED:
-		return; /* drop() tells */
 	}
 	feed_volume(m, a, "MODIFIED", false);
 }
@@ -181,15 +219,17 @@ static void report(struct sv_manager *m, struct sv_actual *a, enum sv_outcome ou
 static void drop(struct sv_manager *m, struct sv_actual *a, bool was_there)
 {
 	sv_autofree char *ns = strdup(a->ns), *pod = strdup(a->pod), *uid = strdup(a->uid);
+	const struct sv_log_fields fields = fields_of(a, SV_LOG_REMOVED);
+	bool wanted;
 
 	if (was_there) {
 		add_event(m, a, false, "VolumeRemoved",
 			  "volume is no longer wanted and was removed");
-		sv_log_notice("volume %s/%s/%s: removed", a->ns, a->pod, a->volume);
+		sv_log_event(SV_LOG_INFO, &fields, "volume %s/%s/%s: removed", a->ns, a->pod,
+			     a->volume);
 	}
 	feed_volume(m, a, "DELETED", true);
-	bool wanted = pod_of(m, a) != NULL;
-
+	wanted = pod_of(m, a) != NULL;
 	sv_actuals_drop(&m->actuals, a);
 	if (!wanted && ns && pod && uid)
 		feed_gone_pod(m, ns, pod, uid);
@@ -243,17 +283,19 @@ static void on_done(void *arg, struct sv_action *action)
 	struct sv_manager *m = arg;
 	struct sv_actual *a = sv_actuals_get(&m->actuals, action->id);
 	enum sv_outcome outcome;
+	int64_t duration_us;
 
 	outcome = sv_reconcile_finish(&m->desired, &m->actuals, a, action, &m->opts,
 				      sv_monotonic_ms(), sv_unix_ms());
 	if (action->kind == SV_ACTION_CLEAN && action->result < 0)
 		sv_log_warn("volume %s/%s/%s: %s; will be retried", a->ns, a->pod, a->volume,
 			    action->err.msg);
+	duration_us = action->duration_us;
 	sv_action_free(action);
 	if (outcome == SV_OUTCOME_REMOVED && !a->queued)
 		drop(m, a, true);
 	else
-		report(m, a, outcome);
+		report(m, a, outcome, duration_us);
 	m->dirty = true;
 }
 
@@ -273,7 +315,7 @@ static void look_at(struct sv_manager *m, struct sv_actual *a)
 		on_done(m, action);
 		return;
 	}
-	report(m, a, outcome);
+	report(m, a, outcome, 0);
 }
 
 static bool has_old_generations(const struct sv_manager *m)
@@ -431,6 +473,29 @@ void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const
 		       name);
 }
 
+/* Who got values of which Secrets: names and generations only. */
+static void log_handout(const struct sv_manager *m, const struct sv_desired_pod *p,
+			const struct sv_container *c, const struct sv_env *env)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+	struct sv_log_fields fields = {
+		.id = SV_LOG_ENVIRONMENT, .ns = p->pod->ns, .pod = p->pod->name, .uid = p->pod->uid
+	};
+	size_t i;
+
+	for (i = 0; i < env->n_secrets; i++) {
+		const struct sv_desired_secret *s =
+			sv_desired_secret(&m->desired, p->origin, p->pod->ns, env->secrets[i].name);
+
+		sv_buf_printf(&b, "%s%s@%llu", i ? " " : "", env->secrets[i].name,
+			      (unsigned long long)(s && s->secret ? s->generation : 0));
+	}
+	fields.secret = b.ptr;
+	sv_log_event(SV_LOG_INFO, &fields,
+		     "environment of container %s of pod %s/%s handed out, from %s", c->name,
+		     p->pod->ns, p->pod->name, b.len ? b.ptr : "no secrets");
+}
+
 int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const char *container,
 		   const struct sv_env_opts *opts, const struct sv_desired_pod **pod,
 		   const struct sv_container **c, struct sv_env **ret, struct sv_err *err)
@@ -463,7 +528,7 @@ int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const
 	    0)
 		sv_log_err("pod %s/%s: out of memory", ns, name);
 	feed_pod(m, p, "MODIFIED");
-	sv_log_notice("environment of container %s of pod %s/%s handed out", (*c)->name, ns, name);
+	log_handout(m, p, *c, *ret);
 	return 0;
 }
 

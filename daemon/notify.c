@@ -42,9 +42,8 @@ static void send_status(struct sv_notify *n, const char *prefix)
 	sv_manager_count(n->manager, counts);
 	(void)snprintf(line, sizeof(line),
 		       "%zu volumes published, %zu stale, %zu refused, %zu failed, %zu pending",
-		       counts[SV_STATE_PUBLISHED], counts[SV_STATE_STALE],
-		       counts[SV_STATE_REFUSED], counts[SV_STATE_FAILED],
-		       counts[SV_STATE_PENDING]);
+		       counts[SV_STATE_PUBLISHED], counts[SV_STATE_STALE], counts[SV_STATE_REFUSED],
+		       counts[SV_STATE_FAILED], counts[SV_STATE_PENDING]);
 	if (!*prefix && strcmp(line, n->last) == 0)
 		return;
 	memcpy(n->last, line, sizeof(line));
@@ -64,7 +63,8 @@ void sv_notify_init(struct sv_notify *n, uv_loop_t *loop, struct sv_manager *man
 	n->watchdog.data = n->status.data = n->probe.data = n;
 	uv_timer_init(loop, &n->watchdog);
 	uv_timer_init(loop, &n->status);
-	if (sd_watchdog_enabled(0, &usec) > 0 && usec >= 2000) /* twice in the time that is allowed */
+	if (sd_watchdog_enabled(0, &usec) > 0 &&
+	    usec >= 2000) /* twice in the time that is allowed */
 		uv_timer_start(&n->watchdog, on_watchdog, usec / 2000, usec / 2000);
 }
 

@@ -14,9 +14,9 @@ struct sv_notify {
 	struct sv_manager *manager;
 	uv_timer_t watchdog, status;
 	uv_work_t probe;
-	bool probing;        /* the last probe has not come back */
-	bool ready;          /* READY=1 was sent */
-	char last[128];      /* status line that was sent */
+	bool probing;   /* the last probe has not come back */
+	bool ready;     /* READY=1 was sent */
+	char last[128]; /* status line that was sent */
 };
 
 void sv_notify_init(struct sv_notify *n, uv_loop_t *loop, struct sv_manager *manager);

@@ -13,8 +13,10 @@ struct job {
 static void carry_out(uv_work_t *req)
 {
 	struct job *job = req->data;
+	uint64_t start_ns = uv_hrtime();
 
 	sv_volume_carry_out(job->worker->node, job->action);
+	job->action->duration_us = (int64_t)(uv_hrtime() - start_ns) / 1000;
 }
 
 static void finished(uv_work_t *req, int status)

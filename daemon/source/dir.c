@@ -195,7 +195,9 @@ static void complain(struct source_dir *s, struct file *f, unsigned line, const 
 	sv_buf_vprintf(&b, fmt, ap);
 	va_end(ap);
 	sv_text_escape(text, sizeof(text), b.failed ? "out of memory" : b.ptr);
-	sv_log_warn("%s: %s", f->path, text);
+	sv_log_event(SV_LOG_WARNING,
+		     &(struct sv_log_fields){ .id = SV_LOG_SOURCE, .reason = reason }, "%s: %s",
+		     f->path, text);
 	check(sv_catalog_fail(s->catalog, f->path, line, reason, text, sv_unix_ms()));
 }
 

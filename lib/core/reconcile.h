@@ -44,9 +44,10 @@ struct sv_action {
 	int result; /* 0, < 0 a negated errno, > 0 a refusal */
 	enum sv_fault fault;
 	struct sv_err err;
-	bool is_mounted;  /* SYNC, REMOVE: afterwards */
-	bool changed;     /* SYNC: a new generation was written */
-	uint64_t current; /* SYNC: the generation that is there now */
+	int64_t duration_us; /* how long it took */
+	bool is_mounted;     /* SYNC, REMOVE: afterwards */
+	bool changed;        /* SYNC: a new generation was written */
+	uint64_t current;    /* SYNC: the generation that is there now */
 	int64_t current_ms,
 		born_ms; /* SYNC: when it was made, when the volume was; Unix time, 0: unknown */
 	enum sv_medium medium;

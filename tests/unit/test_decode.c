@@ -414,6 +414,42 @@ START_TEST(pods_are_validated_as_the_api_server_does)
 }
 END_TEST
 
+/* The texts are the API server's: people look for them. */
+static const struct {
+	const char *spec, *message;
+} messages[] = {
+	{ VOL("{name: v, secret: {secretName: s, defaultMode: 512}}"),
+	  "spec.volumes[0].secret.defaultMode: Invalid value: 512: must be a number between 0 and "
+	  "0777 (octal), both inclusive" },
+	{ VOL("{name: v, secret: {secretName: s, items: [{key: k, path: ..a}]}}"),
+	  "spec.volumes[0].secret.items[0].path: Invalid value: \"..a\": must not start with "
+	  "'..'" },
+	{ VOL("{name: v, secret: {secretName: s}, emptyDir: {}}"),
+	  "spec.volumes[0].secret: Forbidden: may not specify more than 1 volume type" },
+	{ VOL("{name: v, projected: {sources: [{secret: {name: s, items: [{key: a, path: x}]}}, "
+	      "{secret: {name: t, items: [{key: a, path: x}]}}]}}"),
+	  "spec.volumes[0].projected: Invalid value: \"t\": conflicting duplicate paths" },
+	{ M("{name: v, mountPath: /m}, {name: v, mountPath: /m}"),
+	  P "volumeMounts[1].mountPath: Invalid value: \"/m\": must be unique" },
+	{ M("{name: w, mountPath: /m}"), P "volumeMounts[0].name: Not found: \"w\"" },
+	{ C ", securityContext: {fsGroup: -1}",
+	  "spec.securityContext.fsGroup: Invalid value: -1: must be between 0 and 2147483647, "
+	  "inclusive" },
+	{ "", "spec.containers: Required value" },
+};
+
+START_TEST(the_texts_are_the_api_servers)
+{
+	sv_autofree char *text =
+		sv_asprintf("{metadata: {name: p}, spec: {%s}}", messages[_i].spec);
+	sv_autocomplaints struct sv_complaints c = { 0 };
+	struct sv_pod *pod;
+
+	ck_assert_int_eq(decode_pod(text, NULL, &pod, &c), SV_DECODE_E_INVALID);
+	ck_assert_str_eq(c.items[0].message, messages[_i].message);
+}
+END_TEST
+
 static const struct {
 	const char *text, *want;
 } metas[] = {
@@ -790,6 +826,7 @@ T_SUITE(decode)
 	T_EACH(values_may_have_one_mebibyte, size_cases);
 	T_TEST(complaints_never_show_a_value);
 	T_EACH(pods_are_validated_as_the_api_server_does, pods);
+	T_EACH(the_texts_are_the_api_servers, messages);
 	T_EACH(metadata_is_validated, metas);
 	T_TEST(decode_errors_name_kind_and_go_field);
 	T_TEST(json_numbers_with_a_fraction_are_no_integers);
