@@ -56,6 +56,13 @@ static int check_mounts(const struct daemon *d, struct sv_err *err)
 		sv_log_warn("%s", err->msg); /* started by hand: perhaps on purpose, as tests do */
 		return 0;
 	}
+	if (r > 0)
+		sv_log_err("the usual culprits in a unit file: ProtectSystem=, ProtectHome=, "
+			   "PrivateTmp=, PrivateDevices=, PrivateMounts=, ProtectKernelTunables=, "
+			   "ProtectKernelModules=, ProtectKernelLogs=, ProtectControlGroups=, "
+			   "ProtectProc=, ReadOnlyPaths=, InaccessiblePaths=, BindPaths=, "
+			   "TemporaryFileSystem=; in a container the directory needs mount propagation "
+			   "'Bidirectional'");
 	return r > 0 ? -EPERM : r;
 }
 

@@ -89,15 +89,9 @@ int sv_process_check_mounts(const char *dir, struct sv_err *err)
 	group = peer_group(fields, "shared:");
 	if (group && !peer_group(fields, "master:") && host_has_group(group))
 		return 0;
-	return sv_err_set(
-		err, SV_PROCESS_E_HIDDEN,
-		"volumes in '%s' would not be seen outside: this process has a mount namespace of "
-		"its own, from which mounts do not propagate. In a unit file ProtectSystem=, "
-		"ProtectHome=, PrivateTmp=, PrivateDevices=, PrivateMounts=, ProtectKernelTunables=, "
-		"ProtectKernelModules=, ProtectKernelLogs=, ProtectControlGroups=, ProtectProc=, "
-		"ReadOnlyPaths=, InaccessiblePaths=, BindPaths= and TemporaryFileSystem= do that; in a "
-		"container the directory needs mount propagation 'Bidirectional' (rshared)",
-		dir);
+	return sv_err_set(err, SV_PROCESS_E_HIDDEN,
+			  "volumes in '%s' are not seen outside this process's own mount namespace",
+			  dir);
 }
 
 bool sv_process_is_service(void)

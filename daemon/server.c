@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "../lib/base/text.h"
@@ -38,6 +39,7 @@ struct peer {
 	int fd;
 	uid_t uid;
 	bool allowed;
+	bool owed; /* an answer: it has just connected, or a request has begun */
 	int64_t since_ms; /* monotonic: when it connected or its last request was answered */
 	struct watcher *watcher;
 };
@@ -203,6 +205,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 		p->server = s;
 		p->fd = info->connect_fd;
 		p->uid = (uid_t)-1;
+		p->owed = true;
 		p->since_ms = sv_monotonic_ms();
 		if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
 			p->uid = cred.uid;
@@ -535,6 +538,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		req = *context = calloc(1, sizeof(*req));
 		if (!req)
 			return MHD_NO;
+		p->owed = true;
 		req->answered = true;
 		if (!p->allowed)
 			return send_error(c, MHD_HTTP_FORBIDDEN,
@@ -570,8 +574,10 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 
 	(void)cls;
 	(void)code;
-	if (p)
+	if (p) {
 		p->since_ms = sv_monotonic_ms();
+		p->owed = false;
+	}
 	if (req)
 		sv_buf_done(&req->body);
 	free(req);

@@ -28,6 +28,12 @@ struct sv_server;
  * @fd:  a listening socket passed by systemd, or -1
  * @gid: who besides root may read, or (gid_t)-1
  */
+/*
+ * The socket that systemd passed, or @ret_fd -1 if it passed none. Its file says who may read status:
+ * @ret_gid is the file's group if the file is open to one that is not root's, else -1.
+ */
+int sv_server_passed(int *ret_fd, gid_t *ret_gid, struct sv_err *err);
+
 int sv_server_new(uv_loop_t *loop, const struct sv_api_context *context, int fd, gid_t gid,
 		  struct sv_server **ret, struct sv_err *err);
 

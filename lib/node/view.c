@@ -30,10 +30,19 @@ struct view {
 	struct sv_err *err;
 };
 
+/* An entry of a directory of a generation: it goes with its generation, but what is bound stays. */
+struct pinned {
+	char *path; /* below that directory; parents come first */
+	int tree;   /* a detached mount of the file, -1 for a directory */
+	struct stat st;
+};
+
 struct prepared {
 	char *target;
 	int tree; /* a detached mount, to be attached there */
 	bool is_dir;
+	struct pinned *pins; /* what that mount is to hold */
+	size_t n_pins;
 };
 
 /* ---- paths --------------------------------------------------------------------------------- */
@@ -93,7 +102,7 @@ const char *sv_view_check_target(const char *target)
 
 /* ---- what is to be attached ---------------------------------------------------------------- */
 
-static int new_tmpfs(const struct stat *like, bool read_only)
+static int new_tmpfs(const struct stat *like)
 {
 	sv_autoclose int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
 	sv_autofree char *mode = sv_asprintf("%o", (unsigned)(like->st_mode & 07777));
@@ -106,7 +115,7 @@ static int new_tmpfs(const struct stat *like, bool read_only)
 	if (fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0) < 0 ||
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, read_only ? MOUNT_ATTR_RDONLY : 0);
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -125,11 +134,91 @@ static int open_sub_path(int dirfd, const char *path)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+static int clone_entry(int from, const char *name)
+{
+	int tree = open_tree(from, name,
+			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
+				     AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
+
+	return tree < 0 ? -errno : tree;
+}
+
+static int each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name), void *arg)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	if (!dir) {
+		r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	while (r == 0 && (e = readdir(dir)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			r = fn(arg, dirfd, e->d_name);
+	closedir(dir);
+	return r;
+}
+
+struct pin_walk {
+	struct prepared *into;
+	const char *prefix;
+};
+
+static int pin_dir(struct prepared *p, int fd, const char *prefix);
+
+static int pin_entry(void *arg, int dirfd, const char *name)
+{
+	const struct pin_walk *walk = arg;
+	struct prepared *p = walk->into;
+	struct pinned *list = reallocarray(p->pins, p->n_pins + 1, sizeof(*list)), *e;
+	sv_autofree char *prefix = NULL;
+	sv_autoclose int fd = -1;
+
+	if (!list)
+		return -ENOMEM;
+	p->pins = list;
+	e = &list[p->n_pins];
+	if (fstatat(dirfd, name, &e->st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	e->path = sv_asprintf("%s%s", walk->prefix, name);
+	if (!e->path)
+		return -ENOMEM;
+	e->tree = -1;
+	p->n_pins++;
+	if (!S_ISDIR(e->st.st_mode)) {
+		e->tree = clone_entry(dirfd, name);
+		return e->tree < 0 ? e->tree : 0;
+	}
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	prefix = sv_asprintf("%s/", e->path);
+	return prefix ? pin_dir(p, fd, prefix) : -ENOMEM;
+}
+
+static int pin_dir(struct prepared *p, int fd, const char *prefix)
+{
+	struct pin_walk walk = { p, prefix };
+
+	return each_entry(fd, pin_entry, &walk);
+}
+
+static bool is_same(int fd, const struct stat *st)
+{
+	struct stat other;
+
+	return fstat(fd, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
+}
+
 static int prepare(struct view *v, const struct sv_view_mount *m, struct prepared *ret)
 {
 	struct stat st = { .st_mode = S_IFDIR | 01777 };
 	sv_autoclose int root = -1, fd = -1;
 	const char *text;
+	int r;
 
 	ret->is_dir = true;
 	ret->target = sv_view_clean(m->target);
@@ -153,13 +242,20 @@ static int prepare(struct view *v, const struct sv_view_mount *m, struct prepare
 		if (fstat(fd, &st) < 0)
 			return sv_err_set(v->err, -errno, "cannot stat volume '%s'", m->source);
 		ret->is_dir = S_ISDIR(st.st_mode);
-		ret->tree = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-		if (ret->tree < 0)
-			return sv_err_set(v->err, -errno, "cannot clone volume '%s'", m->source);
-		return 0;
+		if (!ret->is_dir || is_same(root, &st)) {
+			ret->tree = open_tree(
+				fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+			if (ret->tree < 0)
+				return sv_err_set(v->err, -errno, "cannot clone volume '%s'",
+						  m->source);
+			return 0;
+		}
+		r = pin_dir(ret, fd, "");
+		if (r < 0)
+			return sv_err_set(v->err, r, "cannot keep subPath \"%s\"", m->sub_path);
 	}
 	/* The kubelet makes a missing subPath as an empty directory: here is one (R19). */
-	ret->tree = new_tmpfs(&st, true);
+	ret->tree = new_tmpfs(&st);
 	return ret->tree < 0 ? sv_err_set(v->err, ret->tree, "cannot make an empty directory") : 0;
 }
 
@@ -224,15 +320,6 @@ static int copy_link(int from, const char *name, int to)
 	return symlinkat(target, to, name) < 0 ? -errno : 0;
 }
 
-static int clone_entry(int from, const char *name)
-{
-	int tree = open_tree(from, name,
-			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
-				     AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
-
-	return tree < 0 ? -errno : tree;
-}
-
 static int show_entry(int from, const char *name, int to)
 {
 	sv_autoclose int tree = -1;
@@ -250,25 +337,6 @@ static int show_entry(int from, const char *name, int to)
 	return r < 0 ? r : attach(tree, to, name);
 }
 
-static int each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name), void *arg)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *e;
-
-	if (!dir) {
-		r = -errno;
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	while (r == 0 && (e = readdir(dir)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			r = fn(arg, dirfd, e->d_name);
-	closedir(dir);
-	return r;
-}
-
 static int show_one(void *arg, int dirfd, const char *name)
 {
 	return show_entry(dirfd, name, *(int *)arg);
@@ -282,7 +350,7 @@ static int cover_dir(struct view *v, int below)
 
 	if (fstat(below, &st) < 0)
 		return -errno;
-	mnt = new_tmpfs(&st, false);
+	mnt = new_tmpfs(&st);
 	if (mnt < 0)
 		return mnt;
 	r = attach(mnt, below, "");
@@ -374,7 +442,7 @@ static int cover_root(struct view *v)
 	if (r == 0)
 		r = each_entry(old, clone_one, &c);
 	if (r == 0)
-		r = mnt = new_tmpfs(&st, false);
+		r = mnt = new_tmpfs(&st);
 	if (r >= 0)
 		r = attach(mnt, scratch, "");
 	if (r == 0)
@@ -434,6 +502,35 @@ static int make_rest(int dirfd, const char *rest, bool is_dir)
 	return fd < 0 ? fd : make_place(fd, slash + 1, is_dir);
 }
 
+static int set_pin(const struct pinned *e, int mnt)
+{
+	int r = make_place(mnt, e->path, e->tree < 0);
+
+	if (r < 0)
+		return r;
+	if (e->tree >= 0)
+		return attach(e->tree, mnt, e->path);
+	if (fchownat(mnt, e->path, e->st.st_uid, e->st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(mnt, e->path, e->st.st_mode & 07777, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The prepared mount goes to its place; one that was made here is filled there, and read-only then. */
+static int attach_prepared(const struct prepared *p, int dirfd, const char *name)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+					       MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	int r = attach(p->tree, dirfd, name);
+	size_t i;
+
+	for (i = 0; i < p->n_pins && r == 0; i++)
+		r = set_pin(&p->pins[i], p->tree);
+	if (r == 0 && mount_setattr(p->tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		r = -errno;
+	return r;
+}
+
 static int attach_at(struct view *v, const struct prepared *p)
 {
 	const char *rest;
@@ -454,7 +551,7 @@ static int attach_at(struct view *v, const struct prepared *p)
 					  "mountPath \"%s\" is a %s here, the volume's part a %s",
 					  p->target, p->is_dir ? "file" : "directory",
 					  p->is_dir ? "directory" : "file");
-		r = attach(p->tree, fd, "");
+		r = attach_prepared(p, fd, "");
 		return r < 0 ? sv_err_set(v->err, r, "cannot mount at \"%s\"", p->target) : 0;
 	}
 	if (!is_shadow(v, fd)) {
@@ -465,7 +562,7 @@ static int attach_at(struct view *v, const struct prepared *p)
 	}
 	r = make_rest(cover >= 0 ? cover : fd, rest, p->is_dir);
 	if (r == 0)
-		r = attach(p->tree, cover >= 0 ? cover : fd, rest);
+		r = attach_prepared(p, cover >= 0 ? cover : fd, rest);
 	return r < 0 ? sv_err_set(v->err, r, "cannot mount at \"%s\"", p->target) : 0;
 }
 
@@ -483,6 +580,21 @@ static int check_unique(struct view *v, const struct prepared *list, size_t n)
 			return sv_err_set(v->err, SV_VIEW_E_TARGET,
 					  "mountPath \"%s\" is used by two mounts", list[i].target);
 	return 0;
+}
+
+static void prepared_done(struct prepared *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_pins; i++) {
+		free(p->pins[i].path);
+		if (p->pins[i].tree >= 0)
+			close(p->pins[i].tree);
+	}
+	free(p->pins);
+	free(p->target);
+	if (p->tree >= 0)
+		close(p->tree);
 }
 
 int sv_view_enter(const struct sv_view_mount *mounts, size_t n, const char *scratch,
@@ -507,11 +619,8 @@ int sv_view_enter(const struct sv_view_mount *mounts, size_t n, const char *scra
 	}
 	for (i = 0; i < n && r == 0; i++)
 		r = attach_at(&v, &list[i]);
-	for (i = 0; i < n; i++) {
-		free(list[i].target);
-		if (list[i].tree >= 0)
-			close(list[i].tree);
-	}
+	for (i = 0; i < n; i++)
+		prepared_done(&list[i]);
 	free(list);
 	free(v.shadows);
 	return r;

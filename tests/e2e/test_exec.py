@@ -266,9 +266,10 @@ spec:
 
 @suite.test
 def the_examples_of_the_kubernetes_page():
-    with Daemon(start=False) as d, no_trace():
+    with Daemon(start=False) as d, contextlib.ExitStack() as stack:
         d.put("page.yaml", PAGE)
         d.start()
+        stack.enter_context(no_trace())
         check_eq(output(d, "secret-test-pod", "--", "ls", "/etc/secret-volume"),
                  "password\nusername\n", "ls")
         check_eq(shell(d, 'echo "$( cat /etc/secret-volume/username )"\n'

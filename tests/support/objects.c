@@ -167,8 +167,9 @@ struct sv_pod *t_pod(const char *name, const char *volumes)
 		if (!unused)
 			sv_buf_printf(&mounts, "    - {name: %s, mountPath: /%s}\n", word, word);
 	}
-	sv_buf_printf(&b, "spec:\n  containers:\n  - name: c\n    image: i\n    volumeMounts:\n%s"
-			  "  volumes:\n%s",
+	sv_buf_printf(&b,
+		      "spec:\n  containers:\n  - name: c\n    image: i\n    volumeMounts:\n%s"
+		      "  volumes:\n%s",
 		      mounts.ptr, list.ptr);
 	if (strstr(volumes, "!fsGroup="))
 		sv_buf_printf(&b, "  securityContext: {fsGroup: %d}\n",

@@ -30,11 +30,11 @@ extern const char t_name[];
 void t_add_tests(TCase *t);
 
 /* T_SUITE(plan) { T_TEST(a_test); T_EACH(a_table_test, a_table); } */
-#define T_SUITE(name)                  \
-	const char t_name[] = #name;   \
+#define T_SUITE(name)                \
+	const char t_name[] = #name; \
 	void t_add_tests(TCase *t)
 
-#define T_TEST(test)	    tcase_add_test(t, test)
+#define T_TEST(test) tcase_add_test(t, test)
 #define T_EACH(test, table) tcase_add_loop_test(t, test, 0, (int)SV_ARRAY_SIZE(table))
 /* Around every test of the program, in its own process. */
 #define T_AROUND(setup, teardown) tcase_add_checked_fixture(t, setup, teardown)

@@ -93,8 +93,7 @@ static void add_object(struct sv_buf *b, char *word)
 	*value++ = '\0';
 	sv_buf_printf(b, "---\napiVersion: v1\nkind: %s\n", *word == '$' ? "Secret" : "Pod");
 	extra = strpbrk(value, *word == '$' ? "!%" : "@");
-	add_metadata(b, *word == '$' ? word + 1 : word,
-		     *word != '$' && extra ? extra + 1 : NULL);
+	add_metadata(b, *word == '$' ? word + 1 : word, *word != '$' && extra ? extra + 1 : NULL);
 	if (extra && *extra == '!')
 		sv_buf_puts(b, "immutable: true\n");
 	if (extra && *extra == '%')
@@ -207,7 +206,8 @@ START_TEST(the_first_path_wins_whatever_the_order_of_arrival)
 	expect_told("+secret default/s a");
 	expect_problems("/m/b.yaml#0 Secretdefault/s DuplicateObject Duplicate; "
 			"/m/c.yaml#0 Secretdefault/s DuplicateObject Duplicate");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0); /* a removal brings the loser back */
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"),
+			 0); /* a removal brings the loser back */
 	expect_told("+secret default/s b");
 	set("/m/b.yaml", "$t=b");
 	expect_told("+secret default/s c, +secret default/t b");
@@ -284,9 +284,8 @@ START_TEST(a_file_that_does_not_parse_keeps_its_objects)
 {
 	set("/m/a.yaml", "p=s $s=1");
 	expect_told("+pod default/p s, +secret default/s 1");
-	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/a.yaml", 3, "InvalidManifest", "line 3: no",
-					 2000),
-			 0);
+	ck_assert_int_eq(
+		sv_catalog_fail(k.c, "/m/a.yaml", 3, "InvalidManifest", "line 3: no", 2000), 0);
 	expect_told("");
 	expect_problems("/m/a.yaml#-1 / InvalidManifest decode");
 	set("/m/a.yaml", "p=s $s=2");
@@ -579,8 +578,9 @@ END_TEST
 /* Whatever the order of changes, what was told adds up to what counts in a fresh catalog. */
 START_TEST(the_end_does_not_depend_on_the_way)
 {
-	static const char *const contents[] = { "p=s@u1 $s=1", "q=s@u1 $s=2 $t=*", "p=t $t=1!",
-						"r=s@u1 p=*",  "",		  "$t=2" };
+	static const char *const contents[] = {
+		"p=s@u1 $s=1", "q=s@u1 $s=2 $t=*", "p=t $t=1!", "r=s@u1 p=*", "", "$t=2"
+	};
 	unsigned seed = 12345;
 	int i, round;
 

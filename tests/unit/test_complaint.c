@@ -39,8 +39,7 @@ START_TEST(values_are_made_printable_and_cut)
 	sv_complain(&c, SV_INVALID, "data[a\nb]", "x\x1b[31m\n", "%s", "no");
 	sv_complain(&c, SV_INVALID, "f", longest, "%s", "no");
 	ck_assert_str_eq(c.items[0].field, "data[a\\nb]");
-	ck_assert_str_eq(c.items[0].message,
-			 "data[a\\nb]: Invalid value: \"x\\x1b[31m\\n\": no");
+	ck_assert_str_eq(c.items[0].message, "data[a\\nb]: Invalid value: \"x\\x1b[31m\\n\": no");
 	t_contains(c.items[1].message, "aaa…\": no");
 	ck_assert_uint_lt(strlen(c.items[1].message), 300);
 }
@@ -65,10 +64,10 @@ static const struct {
 	enum sv_category category;
 	const char *name;
 } categories[] = {
-	{ SV_DECODE, "decode" },	     { SV_REQUIRED, "Required" },
-	{ SV_INVALID, "Invalid" },	     { SV_DUPLICATE, "Duplicate" },
-	{ SV_NOT_FOUND, "NotFound" },	     { SV_NOT_SUPPORTED, "NotSupported" },
-	{ SV_FORBIDDEN, "Forbidden" },	     { SV_TOO_LONG, "TooLong" },
+	{ SV_DECODE, "decode" },       { SV_REQUIRED, "Required" },
+	{ SV_INVALID, "Invalid" },     { SV_DUPLICATE, "Duplicate" },
+	{ SV_NOT_FOUND, "NotFound" },  { SV_NOT_SUPPORTED, "NotSupported" },
+	{ SV_FORBIDDEN, "Forbidden" }, { SV_TOO_LONG, "TooLong" },
 };
 
 START_TEST(categories_have_the_api_servers_names)

@@ -130,9 +130,9 @@ END_TEST
 START_TEST(a_secret_has_kubernetes_defaults)
 {
 	sv_autosecret struct sv_secret *s = t_secret_yaml("metadata: {name: s}");
-	sv_autosecret struct sv_secret *full = t_secret_yaml(
-		"metadata: {name: s.x, namespace: ns, uid: u, resourceVersion: '7'}\n"
-		"type: t\nimmutable: true\n");
+	sv_autosecret struct sv_secret *full =
+		t_secret_yaml("metadata: {name: s.x, namespace: ns, uid: u, resourceVersion: '7'}\n"
+			      "type: t\nimmutable: true\n");
 	sv_autosecret struct sv_secret *token = t_secret_yaml(
 		"metadata: {name: s, annotations: {kubernetes.io/service-account.name: a}}\n"
 		"type: kubernetes.io/service-account-token\n");
@@ -172,9 +172,9 @@ START_TEST(values_may_have_one_mebibyte)
 	sv_autofree char *data = t_repeat('x', size_cases[_i].data);
 	sv_autofree char *string = t_repeat('x', size_cases[_i].string);
 	sv_autofree char *base64 = sv_base64_encode(data, strlen(data));
-	sv_autofree char *text = sv_asprintf(
-		"metadata: {name: s}\ndata: {a: \"%s\"}\nstringData: {%s: \"%s\"}\n", base64,
-		size_cases[_i].same_key ? "a" : "b", string);
+	sv_autofree char *text =
+		sv_asprintf("metadata: {name: s}\ndata: {a: \"%s\"}\nstringData: {%s: \"%s\"}\n",
+			    base64, size_cases[_i].same_key ? "a" : "b", string);
 	t_autotree struct json_object *tree = t_yaml(text);
 	sv_autocomplaints struct sv_complaints c = { 0 };
 	sv_autosecret struct sv_secret *s = NULL;
@@ -219,9 +219,9 @@ END_TEST
 #define C "containers: [{name: c, image: i}]" /* what no Pod can do without */
 #define V "volumes: [{name: v, secret: {secretName: s}}]"
 #define M(mount) "containers: [{name: c, image: i, volumeMounts: [" mount "]}], " V
-#define E(env)	 "containers: [{name: c, image: i, " env "}]"
+#define E(env) "containers: [{name: c, image: i, " env "}]"
 #define VOL(volume) C ", volumes: [" volume "]"
-#define P	    "spec.containers[0]."
+#define P "spec.containers[0]."
 
 static const struct {
 	const char *spec;
@@ -369,8 +369,7 @@ static const struct {
 	{ E("env: [{name: A=B}]"), "Invalid " P "env[0].name" },
 	{ E("env: [{name: 1 2}]"), "" }, /* R87 */
 	{ E("env: [{name: A, value: 5}]"), "decode " P "env[0].value" },
-	{ E("env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}]"),
-	  "" },
+	{ E("env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}]"), "" },
 	{ E("env: [{name: A, value: x, valueFrom: {secretKeyRef: {name: s, key: k}}}]"),
 	  "Invalid " P "env[0].valueFrom" },
 	{ E("env: [{name: A, valueFrom: {}}]"), "Invalid " P "env[0].valueFrom" },
@@ -513,7 +512,10 @@ START_TEST(json_numbers_with_a_fraction_are_no_integers)
 	static const struct {
 		const char *mode;
 		bool fine;
-	} cases[] = { { "256", true }, { "256.0", false }, { "2.56e2", false }, { "\"256\"", false },
+	} cases[] = { { "256", true },
+		      { "256.0", false },
+		      { "2.56e2", false },
+		      { "\"256\"", false },
 		      { "null", true } };
 	size_t i;
 
@@ -538,15 +540,15 @@ END_TEST
 
 START_TEST(a_pod_has_kubernetes_defaults)
 {
-	sv_autopod struct sv_pod *pod = t_pod_yaml(
-		"metadata: {name: p}\n"
-		"spec:\n"
-		"  containers:\n"
-		"  - {name: c, image: i, volumeMounts: [{name: a, mountPath: /m}]}\n"
-		"  volumes:\n"
-		"  - {name: a, secret: {secretName: s, items: [{key: k, path: p}]}}\n"
-		"  - {name: b, projected: {sources: [{secret: {name: s}}]}}\n"
-		"  - {name: c}\n");
+	sv_autopod struct sv_pod *pod =
+		t_pod_yaml("metadata: {name: p}\n"
+			   "spec:\n"
+			   "  containers:\n"
+			   "  - {name: c, image: i, volumeMounts: [{name: a, mountPath: /m}]}\n"
+			   "  volumes:\n"
+			   "  - {name: a, secret: {secretName: s, items: [{key: k, path: p}]}}\n"
+			   "  - {name: b, projected: {sources: [{secret: {name: s}}]}}\n"
+			   "  - {name: c}\n");
 
 	ck_assert_str_eq(pod->ns, "default");
 	ck_assert_str_eq(pod->node_name, "");
@@ -708,8 +710,8 @@ START_TEST(options_change_what_is_allowed)
 	const struct sv_decode_opts strict = { .strict_env_names = true };
 	const struct sv_decode_opts api = { .from_api = true };
 	const char *names = "metadata: {name: p}\nspec: {" E("env: [{name: '1 2'}]") "}";
-	const char *ephemeral = "metadata: {name: p}\nspec: {" C
-				", ephemeralContainers: [{name: e, image: i}]}";
+	const char *ephemeral =
+		"metadata: {name: p}\nspec: {" C ", ephemeralContainers: [{name: e, image: i}]}";
 	sv_autocomplaints struct sv_complaints c = { 0 };
 	sv_autopod struct sv_pod *a = NULL, *b = NULL, *none = NULL;
 
@@ -722,30 +724,30 @@ END_TEST
 
 START_TEST(complaints_know_their_line)
 {
-	static const char text[] = "apiVersion: v1\n"		     /* 1 */
+	static const char text[] = "apiVersion: v1\n" /* 1 */
 				   "metadata:\n"
-				   "  name: P\n"		     /* 3 */
+				   "  name: P\n" /* 3 */
 				   "spec:\n"
 				   "  securityContext:\n"
 				   "    supplementalGroups:\n"
 				   "    - 1\n"
-				   "    - -1\n"			     /* 8 */
+				   "    - -1\n" /* 8 */
 				   "  containers:\n"
 				   "  - name: c\n"
 				   "    image: i\n"
 				   "    volumeMounts:\n"
 				   "    - name: v\n"
 				   "      mountPath: /m\n"
-				   "    - name: w\n"		     /* 15 */
+				   "    - name: w\n" /* 15 */
 				   "      mountPath: /w\n"
 				   "  volumes:\n"
 				   "  - name: v\n"
 				   "    secret:\n"
-				   "      secretName: s\n"	     /* 20 */
+				   "      secretName: s\n" /* 20 */
 				   "      items:\n"
 				   "      - key: k\n"
 				   "        path: p\n"
-				   "      - key: k\n"		     /* 24 */
+				   "      - key: k\n" /* 24 */
 				   "        path: /p\n";
 	static const struct {
 		const char *field;
@@ -800,9 +802,14 @@ START_TEST(secrets_are_equal_if_nothing_differs)
 	static const struct {
 		const char *keys;
 		bool same;
-	} cases[] = { { "a=1 b=2", true },	      { "b=2 a=1", true },	 { "a=1", false },
-		      { "a=1 b=3", false },	      { "a=1 c=2", false },	 { "", false },
-		      { "a=1 b=2 !immutable", false }, { "a=1 b=2 !type=x", false } };
+	} cases[] = { { "a=1 b=2", true },
+		      { "b=2 a=1", true },
+		      { "a=1", false },
+		      { "a=1 b=3", false },
+		      { "a=1 c=2", false },
+		      { "", false },
+		      { "a=1 b=2 !immutable", false },
+		      { "a=1 b=2 !type=x", false } };
 	sv_autosecret struct sv_secret *s = t_secret("s", "a=1 b=2"), *t = t_secret("t", "a=1 b=2");
 	size_t i;
 

@@ -6,7 +6,7 @@
 #include "../support/support.h"
 
 #define MANIFEST SV_ORIGIN_MANIFEST
-#define API	 SV_ORIGIN_API
+#define API SV_ORIGIN_API
 
 static struct sv_desired d;
 static struct sv_buf told; /* "UID/VOLUME …" of what is to be looked at */
@@ -334,7 +334,7 @@ START_TEST(a_published_volume_keeps_an_immutable_secret)
 	expect_value("x", "a", "secret \"s\" not found"); /* was never published */
 	put_secret(MANIFEST, "s", "k=2");
 	expect_value("u", "a", "1");
-	expect_value("x", "a", "2"); /* Pods that start later see the new one */
+	expect_value("x", "a", "2");                /* Pods that start later see the new one */
 	put_pod(MANIFEST, "p@u", "a=s !fsGroup=5"); /* the same Pod, changed */
 	expect_value("u", "a", "1");
 	sv_desired_remove_pod(&d, MANIFEST, "default", "p");

@@ -140,10 +140,14 @@ static const struct {
 	const char *text;
 	json_type type;
 } numbers[] = {
-	{ "256", json_type_int },	  { "-256", json_type_int },
-	{ "256.0", json_type_double },	  { "2.56e2", json_type_double },
-	{ "256e0", json_type_double },	  { "1E2", json_type_double },
-	{ "1e999", json_type_double },	  { "9223372036854775807", json_type_int },
+	{ "256", json_type_int },
+	{ "-256", json_type_int },
+	{ "256.0", json_type_double },
+	{ "2.56e2", json_type_double },
+	{ "256e0", json_type_double },
+	{ "1E2", json_type_double },
+	{ "1e999", json_type_double },
+	{ "9223372036854775807", json_type_int },
 	{ "18446744073709551615", json_type_int },
 	{ "99999999999999999999999999", json_type_int },
 	{ "-99999999999999999999999999", json_type_int },

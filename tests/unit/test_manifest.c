@@ -4,7 +4,9 @@
 #include "../../lib/core/manifest.h"
 #include "../support/support.h"
 
-#define POD(name)    "{apiVersion: v1, kind: Pod, metadata: {name: " name "}, spec: {containers: [{name: c, image: i}]}}"
+#define POD(name)                                            \
+	"{apiVersion: v1, kind: Pod, metadata: {name: " name \
+	"}, spec: {containers: [{name: c, image: i}]}}"
 #define SECRET(name) "{apiVersion: v1, kind: Secret, metadata: {name: " name "}}"
 #define LIST(kind, items) "{apiVersion: v1, kind: " kind ", items: [" items "]}"
 
@@ -20,9 +22,9 @@ static char *show(const struct sv_manifest *m)
 
 		ck_assert_int_eq(good, o->complaints.n == 0);
 		ck_assert_int_eq(o->pod != NULL, good && o->kind == SV_KIND_POD);
-		sv_buf_printf(&b, "%s%s%u:%u %s%s%s/%s", i ? ", " : "", good ? "" : "!", o->document,
-			      o->line, sv_kind_name(o->kind), o->kind == SV_KIND_UNKNOWN ? "" : " ",
-			      o->ns, o->name);
+		sv_buf_printf(&b, "%s%s%u:%u %s%s%s/%s", i ? ", " : "", good ? "" : "!",
+			      o->document, o->line, sv_kind_name(o->kind),
+			      o->kind == SV_KIND_UNKNOWN ? "" : " ", o->ns, o->name);
 	}
 	sv_buf_printf(&b, "%s+%zu", m->n_objects ? " " : "", m->ignored);
 	return sv_buf_take(&b);
@@ -37,7 +39,8 @@ static const struct {
 	{ "---\n---\n", "+0" },
 	{ POD("p"), "0:1 Pod default/p +0" },
 	{ SECRET("s"), "0:1 Secret default/s +0" },
-	{ "---\n" POD("p") "\n---\n\n" SECRET("s") "\n", "0:2 Pod default/p, 1:5 Secret default/s +0" },
+	{ "---\n" POD("p") "\n---\n\n" SECRET("s") "\n",
+	  "0:2 Pod default/p, 1:5 Secret default/s +0" },
 	{ "{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: ns}}",
 	  "0:1 Secret ns/s +0" },
 	/* kinds that are not ours */
@@ -74,8 +77,7 @@ static const struct {
 	{ "{apiVersion: v1, kind: List, items: {}}", "!0:1 default/ +0" },
 	{ LIST("List", "~, 5, {}"), "!0:1 default/, !0:1 default/, !0:1 default/ +0" },
 	{ LIST("PodList", "~"), "!0:1 default/ +0" },
-	{ LIST("List", LIST("List", LIST("List", LIST("List", SECRET("s"))))),
-	  "!0:1 default/ +0" },
+	{ LIST("List", LIST("List", LIST("List", LIST("List", SECRET("s"))))), "!0:1 default/ +0" },
 	{ "{apiVersion: v1, kind: 5}", "!0:1 default/ +0" },
 	{ "{apiVersion: v1, kind: Secret, metadata: {name: 5}}", "!0:1 Secret default/ +0" },
 	{ "{apiVersion: v1, kind: Secret, metadata: 5}", "!0:1 Secret default/ +0" },
@@ -112,8 +114,8 @@ START_TEST(json_is_strict_and_may_hold_several)
 	ck_assert_uint_eq(line, 0);
 	got = show(&m);
 	ck_assert_str_eq(got, "0:1 Secret default/s, 1:3 Secret default/t +0");
-	ck_assert_int_eq(sv_manifest_parse("\n" SECRET("s"), strlen(SECRET("s")) + 1, SV_FORMAT_JSON,
-					   NULL, &m, &err, &line),
+	ck_assert_int_eq(sv_manifest_parse("\n" SECRET("s"), strlen(SECRET("s")) + 1,
+					   SV_FORMAT_JSON, NULL, &m, &err, &line),
 			 SV_MANIFEST_E_SYNTAX);
 	ck_assert_uint_eq(line, 2);
 	t_contains(err.msg, "line 2: invalid character 'a' looking for beginning of object key");
@@ -128,9 +130,9 @@ START_TEST(a_text_that_does_not_parse_holds_nothing)
 	struct sv_err err = { "" };
 	unsigned line = 0;
 
-	ck_assert_int_eq(sv_manifest_parse(text, strlen(text), SV_FORMAT_YAML, NULL, &m, &err,
-					   &line),
-			 SV_MANIFEST_E_SYNTAX);
+	ck_assert_int_eq(
+		sv_manifest_parse(text, strlen(text), SV_FORMAT_YAML, NULL, &m, &err, &line),
+		SV_MANIFEST_E_SYNTAX);
 	ck_assert_uint_eq(m.n_objects, 0);
 	ck_assert_uint_eq(line, 4);
 	t_contains(err.msg, "line 4: ");
@@ -189,14 +191,30 @@ static const struct {
 	const char *name;
 	int format; /* -1: not a manifest */
 } names[] = {
-	{ "a.yaml", SV_FORMAT_YAML },  { "a.yml", SV_FORMAT_YAML },  { "a.json", SV_FORMAT_JSON },
-	{ "a.b.yaml", SV_FORMAT_YAML }, { "a b.yml", SV_FORMAT_YAML }, { "~.json", SV_FORMAT_JSON },
-	{ "a", -1 },		       { "a.txt", -1 },		     { "a.YAML", -1 },
-	{ "a.yaml~", -1 },	       { "a.yaml.swp", -1 },	     { ".a.yaml.swp", -1 },
-	{ ".a.yaml", -1 },	       { ".#a.yaml", -1 },	     { "#a.yaml#", -1 },
-	{ "#a.yaml", -1 },	       { "a.yaml.dpkg-new", -1 },    { "a.yaml.dpkg-old", -1 },
-	{ "a.yaml.bak", -1 },	       { "yaml", -1 },		     { ".yaml", -1 },
-	{ "..data", -1 },	       { "", -1 },		     { "ayaml", -1 },
+	{ "a.yaml", SV_FORMAT_YAML },
+	{ "a.yml", SV_FORMAT_YAML },
+	{ "a.json", SV_FORMAT_JSON },
+	{ "a.b.yaml", SV_FORMAT_YAML },
+	{ "a b.yml", SV_FORMAT_YAML },
+	{ "~.json", SV_FORMAT_JSON },
+	{ "a", -1 },
+	{ "a.txt", -1 },
+	{ "a.YAML", -1 },
+	{ "a.yaml~", -1 },
+	{ "a.yaml.swp", -1 },
+	{ ".a.yaml.swp", -1 },
+	{ ".a.yaml", -1 },
+	{ ".#a.yaml", -1 },
+	{ "#a.yaml#", -1 },
+	{ "#a.yaml", -1 },
+	{ "a.yaml.dpkg-new", -1 },
+	{ "a.yaml.dpkg-old", -1 },
+	{ "a.yaml.bak", -1 },
+	{ "yaml", -1 },
+	{ ".yaml", -1 },
+	{ "..data", -1 },
+	{ "", -1 },
+	{ "ayaml", -1 },
 };
 
 START_TEST(names_tell_the_format)

@@ -22,14 +22,14 @@ static struct sv_pod *pod(const char *volume)
 	return pod_with(volume, "{name: v, mountPath: /v}", "");
 }
 
-#define S(more)	     "secret: {secretName: s" more "}"
+#define S(more) "secret: {secretName: s" more "}"
 #define ITEMS(items) S(", items: [" items "]")
 #define PROJ(sources) "projected: {sources: [" sources "]}"
 
 /* The Secrets: s has password and username, t has username and token, nothing else exists. */
 static const struct {
 	const char *volume;
-	int want;	   /* what sv_plan_make() returns */
+	int want;          /* what sv_plan_make() returns */
 	const char *files; /* path:mode …, in order; else the text of the refusal */
 } cases[] = {
 	/* R35 */
@@ -380,9 +380,9 @@ START_TEST(only_absence_is_forgiven)
 	for (i = 0; i < SV_ARRAY_SIZE(answers); i++) {
 		int answer = answers[i];
 
-		ck_assert_int_eq(sv_plan_make(p, t_volume(p, "v"), LIMIT, unwilling, &answer, &plan,
-					      &err),
-				 answer);
+		ck_assert_int_eq(
+			sv_plan_make(p, t_volume(p, "v"), LIMIT, unwilling, &answer, &plan, &err),
+			answer);
 		ck_assert_str_eq(err.msg, "secret \"s\" is not for you");
 	}
 	ck_assert_ptr_null(plan);
@@ -406,13 +406,12 @@ START_TEST(an_absent_secret_may_have_a_reason)
 	sv_autoplan struct sv_plan *plan = NULL;
 	struct sv_err err = { "" };
 
-	ck_assert_int_eq(
-		sv_plan_make(p, t_volume(p, "v"), LIMIT, explains, NULL, &plan, &err),
-		SV_PLAN_E_NO_SECRET);
+	ck_assert_int_eq(sv_plan_make(p, t_volume(p, "v"), LIMIT, explains, NULL, &plan, &err),
+			 SV_PLAN_E_NO_SECRET);
 	ck_assert_str_eq(err.msg, "secret \"s\" not found: it is invalid");
-	ck_assert_int_eq(sv_plan_make(optional, t_volume(optional, "v"), LIMIT, explains, NULL,
-				      &plan, NULL),
-			 0);
+	ck_assert_int_eq(
+		sv_plan_make(optional, t_volume(optional, "v"), LIMIT, explains, NULL, &plan, NULL),
+		0);
 }
 END_TEST
 

@@ -6,9 +6,9 @@
 #include "../../lib/core/reconcile.h"
 #include "../support/support.h"
 
-#define ID    "pods/u/volumes/kubernetes.io~secret/v"
+#define ID "pods/u/volumes/kubernetes.io~secret/v"
 #define GRACE 250
-#define UNIX  1700000000000LL
+#define UNIX 1700000000000LL
 
 static struct sv_desired d;
 static struct sv_actuals s;
@@ -256,7 +256,8 @@ START_TEST(a_refusal_waits_for_new_input)
 	put_secret("k=1");
 	succeed(look_for(SV_ACTION_SYNC));
 	expect(SV_STATE_PUBLISHED, "", NULL);
-	ck_assert_str_eq(record()->last_error, "secret \"s\" not found"); /* stays after a success */
+	ck_assert_str_eq(record()->last_error,
+			 "secret \"s\" not found"); /* stays after a success */
 }
 END_TEST
 
@@ -346,7 +347,7 @@ END_TEST
 
 START_TEST(failures_are_retried_less_and_less_often)
 {
-	static const int64_t delays[] = { 500,	 1000,	2000,  4000,   8000,   16000,
+	static const int64_t delays[] = { 500,   1000,  2000,   4000,   8000,  16000,
 					  32000, 64000, 122000, 122000, 122000 };
 	size_t i;
 
@@ -710,8 +711,7 @@ START_TEST(a_volume_that_is_found_is_adopted)
 	struct sv_action *action;
 
 	d.synced[SV_ORIGIN_MANIFEST] = false;
-	ck_assert_ptr_nonnull(
-		sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS_NOSWAP, "default", "p"));
+	ck_assert_ptr_nonnull(sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS_NOSWAP, "default", "p"));
 	expect(SV_STATE_PENDING, "", NULL);
 	ck_assert_str_eq(record()->uid, "u");
 	ck_assert_str_eq(record()->volume, "v");
@@ -765,8 +765,8 @@ END_TEST
 
 START_TEST(a_projected_volume_is_told_by_its_path)
 {
-	struct sv_actual *a = sv_reconcile_adopt(
-		&s, "pods/x/volumes/kubernetes.io~projected/w", SV_MEDIUM_RAMFS, "", "");
+	struct sv_actual *a = sv_reconcile_adopt(&s, "pods/x/volumes/kubernetes.io~projected/w",
+						 SV_MEDIUM_RAMFS, "", "");
 
 	ck_assert_int_eq(a->type, SV_VOLUME_PROJECTED);
 	ck_assert_str_eq(a->uid, "x");
@@ -796,10 +796,14 @@ static const struct {
 	int refusal;
 	const char *reason;
 } reasons[] = {
-	{ SV_PLAN_E_NO_SECRET, "SecretNotFound" },   { SV_PLAN_E_NO_KEY, "KeyNotFound" },
-	{ SV_PLAN_E_PATH, "InvalidPath" },	     { SV_PLAN_E_CLASH, "PathConflict" },
-	{ SV_PLAN_E_TOO_LARGE, "TooLarge" },	     { SV_PLAN_E_UNSUPPORTED, "UnsupportedSource" },
-	{ SV_PLAN_E_FORBIDDEN, "Forbidden" },	     { SV_PLAN_E_UNAVAILABLE, "SourceUnavailable" },
+	{ SV_PLAN_E_NO_SECRET, "SecretNotFound" },
+	{ SV_PLAN_E_NO_KEY, "KeyNotFound" },
+	{ SV_PLAN_E_PATH, "InvalidPath" },
+	{ SV_PLAN_E_CLASH, "PathConflict" },
+	{ SV_PLAN_E_TOO_LARGE, "TooLarge" },
+	{ SV_PLAN_E_UNSUPPORTED, "UnsupportedSource" },
+	{ SV_PLAN_E_FORBIDDEN, "Forbidden" },
+	{ SV_PLAN_E_UNAVAILABLE, "SourceUnavailable" },
 	{ SV_PLAN_E_PENDING, "" },
 };
 

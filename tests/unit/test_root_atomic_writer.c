@@ -120,8 +120,8 @@ END_TEST
 
 START_TEST(nested_items_are_reached_by_their_first_element)
 {
-	sv_autoplan struct sv_plan *plan = make_plan(
-		"a=1 b=2", "a:d/x:0400 b:d/e/y a:z:0 b:d.e:0777", "", -1);
+	sv_autoplan struct sv_plan *plan =
+		make_plan("a=1 b=2", "a:d/x:0400 b:d/e/y a:z:0 b:d.e:0777", "", -1);
 
 	write_plan(plan);
 	expect_tree("..GEN/ 0755 0\n"
@@ -161,8 +161,8 @@ END_TEST
 
 START_TEST(a_group_owns_everything)
 {
-	sv_autoplan struct sv_plan *plan = make_plan("a=1", "a:d/x:0400 a:y:0 a:z:0200",
-						     "{name: w, mountPath: /v/n}", 4321);
+	sv_autoplan struct sv_plan *plan =
+		make_plan("a=1", "a:d/x:0400 a:y:0 a:z:0200", "{name: w, mountPath: /v/n}", 4321);
 	struct stat st;
 
 	write_plan(plan);
@@ -426,30 +426,30 @@ END_TEST
 
 /* Each damage is seen, and a write puts it right. */
 static const char *const damages[] = {
-	"rm -f a",			  /* a link */
-	"ln -sfn ..data/b a",		  /* that leads elsewhere */
+	"rm -f a",            /* a link */
+	"ln -sfn ..data/b a", /* that leads elsewhere */
 	"rm -f ..data",
 	"ln -sfn nowhere ..data",
-	"echo -n 9 > a",		  /* content */
+	"echo -n 9 > a", /* content */
 	"echo -n 12 > a",
 	": > a",
-	"rm -f a && rm -f ..data/a",	  /* a file */
-	"chmod 0600 ..data/a",		  /* mode */
+	"rm -f a && rm -f ..data/a", /* a file */
+	"chmod 0600 ..data/a",       /* mode */
 	"chmod 04644 ..data/a",
-	"chown 5 ..data/a",		  /* owners */
+	"chown 5 ..data/a", /* owners */
 	"chgrp 5 ..data/a",
 	"chmod 0700 ..data/",
 	"chgrp 5 ..data/",
 	"chmod 0700 ..data/d",
 	"chgrp 5 ..data/d",
-	"touch ..data/extra",		  /* something more (R43) */
+	"touch ..data/extra", /* something more (R43) */
 	"touch ..data/d/extra",
 	"mkdir ..data/extra",
-	"ln -s ..data/stale stale",	  /* a stale link (R42) */
+	"ln -s ..data/stale stale", /* a stale link (R42) */
 	"rm -rf ..data/d",
-	"rmdir n/m",			  /* a nested mountpoint */
+	"rmdir n/m", /* a nested mountpoint */
 	"rmdir n/m n && ln -s ..data/n n",
-	"chmod 0755 .",			  /* the root */
+	"chmod 0755 .", /* the root */
 	"chgrp 5 .",
 	"rm -f ..data/a && ln -s /etc/hostname ..data/a",
 	"rm -f ..data/a && mkdir ..data/a",
@@ -516,8 +516,9 @@ END_TEST
 START_TEST(a_mountpoint_hides_files_of_its_name)
 {
 	sv_autoplan struct sv_plan *plan =
-		make_plan("a=1 k=2", "a:a k:n a:m/x", "{name: w, mountPath: /v/n}, {name: w, mountPath: "
-						      "/v/m/y}",
+		make_plan("a=1 k=2", "a:a k:n a:m/x",
+			  "{name: w, mountPath: /v/n}, {name: w, mountPath: "
+			  "/v/m/y}",
 			  -1);
 
 	write_plan(plan);
@@ -537,8 +538,7 @@ END_TEST
 
 START_TEST(a_link_gives_way_to_a_mountpoint)
 {
-	sv_autoplan struct sv_plan *plan =
-		make_plan("n=1", "", "{name: w, mountPath: /v/n/x}", -1);
+	sv_autoplan struct sv_plan *plan = make_plan("n=1", "", "{name: w, mountPath: /v/n/x}", -1);
 
 	write_keys("n=1");
 	ck_assert_int_eq(check(plan), 0);

@@ -110,8 +110,7 @@ START_TEST(directories_are_not_made_through_links_or_files)
 
 	make_things();
 	ck_assert_int_lt(sv_open_dirs(t_dirfd, "a/link/x", 0755, (gid_t)-1, false, NULL), 0);
-	ck_assert_int_eq(sv_open_dirs(t_dirfd, "a/b/file", 0755, (gid_t)-1, false, NULL),
-			 -ENOTDIR);
+	ck_assert_int_eq(sv_open_dirs(t_dirfd, "a/b/file", 0755, (gid_t)-1, false, NULL), -ENOTDIR);
 	ck_assert_int_eq(sv_open_dirs(t_dirfd, "a/b/file/x", 0755, (gid_t)-1, false, NULL),
 			 -ENOTDIR);
 	ck_assert_int_eq(sv_open_dirs(t_dirfd, longest, 0755, (gid_t)-1, false, NULL),
@@ -163,9 +162,9 @@ static const struct {
 	size_t size, max;
 	int want;
 } reads[] = {
-	{ 0, 10, 0 },	       { 10, 10, 0 },	       { 11, 10, -EFBIG },
-	{ 0, 0, 0 },	       { 1, 0, -EFBIG },       { 100000, 1 << 20, 0 },
-	{ 4096, 4096, 0 },     { 4097, 4096, -EFBIG }, { 65536, 65535, -EFBIG },
+	{ 0, 10, 0 },      { 10, 10, 0 },          { 11, 10, -EFBIG },
+	{ 0, 0, 0 },       { 1, 0, -EFBIG },       { 100000, 1 << 20, 0 },
+	{ 4096, 4096, 0 }, { 4097, 4096, -EFBIG }, { 65536, 65535, -EFBIG },
 };
 
 START_TEST(a_file_is_read_to_its_end_or_its_limit)

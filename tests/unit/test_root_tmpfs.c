@@ -62,8 +62,7 @@ static char *mountinfo(const char *name)
 		if (at && dash) {
 			free(found);
 			*strchr(dash, '\n') = '\0';
-			found = sv_asprintf("%.*s %s",
-					    (int)strcspn(at + strlen(point), " "),
+			found = sv_asprintf("%.*s %s", (int)strcspn(at + strlen(point), " "),
 					    at + strlen(point), dash + 3);
 		}
 	}
@@ -111,8 +110,10 @@ static const struct {
 
 START_TEST(the_root_has_the_mode_and_group_asked_for)
 {
-	const struct sv_tmpfs_opts opts = { .medium = kinds[_i].medium, .size = 1 << 20,
-					    .mode = kinds[_i].mode, .gid = kinds[_i].gid };
+	const struct sv_tmpfs_opts opts = { .medium = kinds[_i].medium,
+					    .size = 1 << 20,
+					    .mode = kinds[_i].mode,
+					    .gid = kinds[_i].gid };
 	sv_autoclose int fd = -1;
 	struct statfs fs;
 	struct stat st;
@@ -230,7 +231,8 @@ END_TEST
 
 START_TEST(a_mount_is_told_from_a_directory)
 {
-	sv_autofree char *proc = sv_asprintf("%s/proc", t_dir), *bound = sv_asprintf("%s/bound", t_dir);
+	sv_autofree char *proc = sv_asprintf("%s/proc", t_dir),
+			 *bound = sv_asprintf("%s/bound", t_dir);
 	sv_autofree char *from = sv_asprintf("%s/dir", t_dir);
 	struct sv_tmpfs_opts ram = plain;
 	struct {
@@ -295,7 +297,8 @@ END_TEST
 
 static int add(void *arg, const char *path, enum sv_medium medium)
 {
-	sv_buf_printf(arg, "%s:%s ", path, medium == SV_MEDIUM_UNKNOWN ? "?" : sv_medium_name(medium));
+	sv_buf_printf(arg, "%s:%s ", path,
+		      medium == SV_MEDIUM_UNKNOWN ? "?" : sv_medium_name(medium));
 	return 0;
 }
 
@@ -308,7 +311,8 @@ static int stop(void *arg, const char *path, enum sv_medium medium)
 
 START_TEST(mounts_below_a_directory_are_listed)
 {
-	sv_autofree char *root = sv_asprintf("%s/r", t_dir), *other = sv_asprintf("%s/r/other", t_dir);
+	sv_autofree char *root = sv_asprintf("%s/r", t_dir),
+			 *other = sv_asprintf("%s/r/other", t_dir);
 	struct sv_tmpfs_opts opts = plain;
 	sv_autobuf struct sv_buf b = { 0 };
 	struct sv_err err = { "" };

@@ -16,8 +16,8 @@
 #include "../support/support.h"
 
 #define DIR_OF(uid) "pods/" uid "/volumes/kubernetes.io~secret"
-#define ID	    DIR_OF("u") "/v"
-#define LIMIT	    (1 << 20)
+#define ID DIR_OF("u") "/v"
+#define LIMIT (1 << 20)
 
 static struct sv_node node;
 static char root[64];
@@ -149,8 +149,8 @@ static bool is_volume(const char *id)
 	return fd >= 0 && sv_tmpfs_is_volume(fd) == 1;
 }
 
-#define EMPTY_VOLUME                                                                          \
-	"pods/ 0750 0\npods/u/ 0750 0\npods/u/volumes/ 0750 0\n"                              \
+#define EMPTY_VOLUME                                             \
+	"pods/ 0750 0\npods/u/ 0750 0\npods/u/volumes/ 0750 0\n" \
 	"pods/u/volumes/kubernetes.io~secret/ 0750 0\npods/u/volumes/kubernetes.io~secret/v/"
 
 /* ---- the root directory ----------------------------------------------------------------------- */
@@ -336,7 +336,8 @@ START_TEST(files_of_others_are_not_covered)
 	t_write(node.root_fd, ID "/precious", "x");
 	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by files");
 	ck_assert(!mounted);
-	expect_root(EMPTY_VOLUME " 0750 0\npods/u/volumes/kubernetes.io~secret/v/precious 0644 0 =x");
+	expect_root(EMPTY_VOLUME
+		    " 0750 0\npods/u/volumes/kubernetes.io~secret/v/precious 0644 0 =x");
 	ck_assert_int_eq(unlinkat(node.root_fd, ID "/precious", 0), 0);
 	succeeded(sync_keys("a=1"));
 }
@@ -377,7 +378,8 @@ START_TEST(a_link_is_not_followed)
 	ck_assert_int_eq(symlinkat("/mnt/outside", node.root_fd, DIR_OF("u")), 0);
 	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
 	{
-		sv_autoclose int fd = openat(t_dirfd, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		sv_autoclose int fd =
+			openat(t_dirfd, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		sv_autofree char *tree = t_tree(fd);
 
 		ck_assert_str_eq(tree, "");
@@ -418,7 +420,7 @@ START_TEST(a_volume_without_room_fails_and_leaves_nothing)
 	int i;
 
 	a->plan = t_plan(pod, "v", secrets); /* 2.7 MB */
-	a->size_limit = 4096;		     /* room for one and a little */
+	a->size_limit = 4096;                /* room for one and a little */
 	sv_volume_carry_out(&node, a);
 	failed(a, -ENOSPC, SV_FAULT_WRITE, "No space left on device");
 	ck_assert(!is_volume(ID));
@@ -630,7 +632,8 @@ START_TEST(files_of_others_are_not_removed)
 	t_write(node.root_fd, ID "/precious", "x");
 	mounted = true;
 	sv_action_free(remove_volume("p"));
-	expect_root(EMPTY_VOLUME " 0750 0\npods/u/volumes/kubernetes.io~secret/v/precious 0644 0 =x");
+	expect_root(EMPTY_VOLUME
+		    " 0750 0\npods/u/volumes/kubernetes.io~secret/v/precious 0644 0 =x");
 }
 END_TEST
 
@@ -678,8 +681,8 @@ START_TEST(a_restart_sweeps_what_leads_nowhere)
 	close(sv_open_dirs(node.root_fd, DIR_OF("gone") "/v", 0750, (gid_t)-1, false, NULL));
 	close(sv_open_dirs(node.root_fd, DIR_OF("u") "/gone", 0750, (gid_t)-1, false, NULL));
 	close(sv_open_dirs(node.root_fd, "by-name/other/q", 0750, (gid_t)-1, false, NULL));
-	ck_assert_int_eq(symlinkat("../../../" DIR_OF("gone") "/v", node.root_fd, "by-name/other/q/v"),
-			 0);
+	ck_assert_int_eq(
+		symlinkat("../../../" DIR_OF("gone") "/v", node.root_fd, "by-name/other/q/v"), 0);
 	ck_assert_int_eq(symlinkat("x", node.root_fd, "by-name/default/p/stale"), 0);
 	close(sv_open_dirs(node.root_fd, DIR_OF("kept") "/v", 0750, (gid_t)-1, false, NULL));
 	t_write(node.root_fd, DIR_OF("kept") "/v/precious", "x");
@@ -703,8 +706,8 @@ END_TEST
 START_TEST(mounts_of_others_are_not_adopted)
 {
 	close(sv_open_dirs(node.root_fd, DIR_OF("a") "/v", 0750, (gid_t)-1, false, NULL));
-	close(sv_open_dirs(node.root_fd, "pods/b/volumes/kubernetes.io~empty-dir/v", 0750, (gid_t)-1,
-			   false, NULL));
+	close(sv_open_dirs(node.root_fd, "pods/b/volumes/kubernetes.io~empty-dir/v", 0750,
+			   (gid_t)-1, false, NULL));
 	close(sv_open_dirs(node.root_fd, DIR_OF("c") "/v", 0750, (gid_t)-1, false, NULL));
 	ck_assert_int_eq(mount("proc", "/mnt/root/" DIR_OF("a") "/v", "proc", 0, NULL), 0);
 	ck_assert_int_eq(mount("tmpfs", "/mnt/root/pods/b/volumes/kubernetes.io~empty-dir/v",

@@ -82,7 +82,7 @@ START_TEST(a_range_begins_at_the_first_key_that_is_not_smaller)
 	static const struct {
 		const char *key;
 		size_t want;
-	} cases[] = { { "", 0 },  { "a", 0 },  { "b", 0 },  { "ba", 1 }, { "d", 1 },
+	} cases[] = { { "", 0 },   { "a", 0 }, { "b", 0 },  { "ba", 1 },  { "d", 1 },
 		      { "da", 2 }, { "f", 2 }, { "fa", 3 }, { "\xff", 3 } };
 	struct sv_strmap m = { NULL, 0, 0 };
 	size_t i;

@@ -17,18 +17,18 @@ static const struct {
 	{ "\xef\xbf\xbf", 3 },
 	{ "\xf0\x90\x80\x80", 4 },
 	{ "\xf4\x8f\xbf\xbf", 4 },
-	{ "\x80", 0 },		     /* a continuation */
+	{ "\x80", 0 }, /* a continuation */
 	{ "\xbf", 0 },
-	{ "\xc0\x80", 0 },	     /* overlong */
+	{ "\xc0\x80", 0 }, /* overlong */
 	{ "\xc1\xbf", 0 },
 	{ "\xe0\x9f\xbf", 0 },
 	{ "\xf0\x8f\xbf\xbf", 0 },
-	{ "\xed\xa0\x80", 0 },	     /* surrogates */
+	{ "\xed\xa0\x80", 0 }, /* surrogates */
 	{ "\xed\xbf\xbf", 0 },
-	{ "\xf4\x90\x80\x80", 0 },   /* beyond U+10FFFF */
+	{ "\xf4\x90\x80\x80", 0 }, /* beyond U+10FFFF */
 	{ "\xf5\x80\x80\x80", 0 },
 	{ "\xff", 0 },
-	{ "\xc3", 0 },		     /* cut short */
+	{ "\xc3", 0 }, /* cut short */
 	{ "\xe2\x82", 0 },
 	{ "\xf0\x9f\x98", 0 },
 	{ "\xc3(", 0 },
@@ -65,7 +65,9 @@ static const struct {
 	{ "\xe2\x80\xaa|\xe2\x80\xae", "\\xe2\\x80\\xaa|\\xe2\\x80\\xae" },
 	{ "\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9", "\xe2\x81\xa5\\xe2\\x81\\xa6\\xe2\\x81\\xa9" },
 	{ "\xe2\x80\xaf", "\xe2\x80\xaf" },
-	{ "\xff" "a\xc3", "\\xffa\\xc3" },
+	{ "\xff"
+	  "a\xc3",
+	  "\\xffa\\xc3" },
 	{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },
 	{ "\xe2\x82z", "\\xe2\\x82z" },
 };
@@ -85,20 +87,14 @@ static const struct {
 	size_t size;
 	const char *want;
 } cuts[] = {
-	{ "abc", 4, "abc" },
-	{ "abcd", 5, "abcd" },
-	{ "abcde", 5, "a…" },
-	{ "abcdef", 6, "ab…" },
-	{ "abcdef", 4, "…" },
-	{ "ééé", 7, "ééé" },
-	{ "éééé", 7, "é…" },  /* a character is whole or absent */
-	{ "éééé", 6, "é…" },
-	{ "éééé", 5, "…" },
+	{ "abc", 4, "abc" },         { "abcd", 5, "abcd" },
+	{ "abcde", 5, "a…" },        { "abcdef", 6, "ab…" },
+	{ "abcdef", 4, "…" },        { "ééé", 7, "ééé" },
+	{ "éééé", 7, "é…" }, /* a character is whole or absent */
+	{ "éééé", 6, "é…" },         { "éééé", 5, "…" },
 	{ "ab\n\n\n", 8, "ab\\n…" }, /* and so is an escape */
-	{ "ab\n\n\n", 7, "ab…" },
-	{ "\xff\xff", 9, "\\xff\\xff" },
-	{ "\xff\xff", 8, "\\xff…" },
-	{ "\xff\xff", 7, "…" },
+	{ "ab\n\n\n", 7, "ab…" },    { "\xff\xff", 9, "\\xff\\xff" },
+	{ "\xff\xff", 8, "\\xff…" }, { "\xff\xff", 7, "…" },
 };
 
 START_TEST(text_is_cut_at_a_character_and_shows_it)

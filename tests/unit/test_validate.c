@@ -6,8 +6,10 @@
 
 typedef const char *(*check_fn)(const char *);
 
-#define A63  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define A251 A63 "." A63 "." A63 "." "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A251                    \
+	A63 "." A63 "." A63 "." \
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A253 A251 "aa"
 
 static const struct {
@@ -204,8 +206,7 @@ START_TEST(the_texts_are_the_api_servers)
 
 	sv_validate_secret_update(old, new, &c);
 	ck_assert_uint_eq(c.n, 3);
-	ck_assert_str_eq(c.items[0].message,
-			 "type: Invalid value: \"Opaque\": field is immutable");
+	ck_assert_str_eq(c.items[0].message, "type: Invalid value: \"Opaque\": field is immutable");
 	ck_assert_str_eq(c.items[1].message,
 			 "immutable: Forbidden: field is immutable when `immutable` is set");
 	ck_assert_str_eq(c.items[2].message,

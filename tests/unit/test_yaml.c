@@ -206,7 +206,9 @@ static const struct {
 	{ "a: {<<: {p: 1}}\n", "{\"a\":{\"p\":1}}" },
 	{ "a: {'<<': 1}\n", "{\"a\":{\"<<\":1}}" },
 	/* a byte order mark, Windows line ends */
-	{ "\xef\xbb\xbf" "a: 1\n", "{\"a\":1}" },
+	{ "\xef\xbb\xbf"
+	  "a: 1\n",
+	  "{\"a\":1}" },
 	{ "a: 1\r\nb: 2\r\n", "{\"a\":1,\"b\":2}" },
 	{ "a:\t1\n", "{\"a\":1}" }, /* tabs separate, but do not indent */
 };
@@ -265,7 +267,9 @@ static const struct {
 	{ "a: \xc3", 1, "UTF-8" },
 	{ "a: \xed\xa0\x80\n", 1, "" },
 	{ "a: \"\\ud800\"\n", 1, "" },
-	{ "\xff\xfe" "a\0:\0", 1, "" }, /* UTF-16 */
+	{ "\xff\xfe"
+	  "a\0:\0",
+	  1, "" }, /* UTF-16 */
 	{ "a: @x\n", 1, "cannot start any token" },
 	{ "a: `x`\n", 1, "cannot start any token" },
 	{ "- a\nb: 1\n", 2, "" },
@@ -370,8 +374,8 @@ START_TEST(aliases_cannot_nest_deeper_than_the_limit)
 	sv_autofree char *fits = sv_asprintf("- &a %.*s1%.*s\n- %.*s*a%.*s\n", 40, open, 40, close,
 					     50, open, 50, close);
 	sv_autofree char *over = sv_asprintf("- &a %s1%s\n- %s*a%s\n", open, close, open, close);
-	sv_autofree char *key = sv_asprintf("a: &a {x: &b %s1%s}\nb: %s{<<: *a}%s\n", open, close,
-					    open, close);
+	sv_autofree char *key =
+		sv_asprintf("a: &a {x: &b %s1%s}\nb: %s{<<: *a}%s\n", open, close, open, close);
 	struct sv_err err = { "" };
 
 	ck_assert_int_eq(parse(fits, &err), 0);
