@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../lib/node/view.h"
+#include "../../lib/base/path.h"
 #include "container.h"
 #include "print.h"
 
@@ -40,7 +40,7 @@ static void add(struct list *l, struct json_object *volume, struct json_object *
 		sv_no_memory();
 	l->items = items;
 	items[l->n].source = sv_text("%s%s%s", sv_str(volume, "path"), *sub ? "/" : "", sub);
-	items[l->n].target = sv_view_clean(sv_str(mount, "mountPath"));
+	items[l->n].target = sv_path_clean_absolute(sv_str(mount, "mountPath"));
 	if (!items[l->n].target)
 		sv_no_memory();
 	l->n++;

@@ -21,27 +21,6 @@ struct render {
 	struct json_object *items; /* for JSON, else NULL */
 };
 
-/* The reasons of the status, for the refusals that files alone can cause. */
-static const char *reason_of(int r)
-{
-	switch (r) {
-	case SV_PLAN_E_NO_SECRET:
-		return "SecretNotFound";
-	case SV_PLAN_E_NO_KEY:
-		return "KeyNotFound";
-	case SV_PLAN_E_PATH:
-		return "InvalidPath";
-	case SV_PLAN_E_CLASH:
-		return "PathConflict";
-	case SV_PLAN_E_TOO_LARGE:
-		return "TooLarge";
-	case SV_PLAN_E_UNSUPPORTED:
-		return "UnsupportedSource";
-	default:
-		return "";
-	}
-}
-
 /* A Pod's volume and what would become of it. */
 struct result {
 	const struct sv_pod *pod;
@@ -299,7 +278,7 @@ static void render_volume(struct render *r, const struct sv_pod *pod, const stru
 			sv_no_memory();
 		if (rc > 0) {
 			res.state = "Refused";
-			res.reason = reason_of(rc);
+			res.reason = sv_reconcile_reason(rc);
 			res.message = err.msg;
 			r->refused = true;
 		} else if (!r->items) {

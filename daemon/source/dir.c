@@ -7,12 +7,10 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../../lib/base/text.h"
@@ -201,21 +199,6 @@ static void complain(struct source_dir *s, struct file *f, unsigned line, const 
 	check(sv_catalog_fail(s->catalog, f->path, line, reason, text, sv_unix_ms()));
 }
 
-/* As sv_open_beneath(), but links within the directory are followed: ..data of a mounted ConfigMap. */
-static int open_path(int dirfd, const char *name)
-{
-	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
-
-	do
-		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-	return fd < 0 ? -errno : (int)fd;
-}
-
 static bool same_time(struct timespec a, struct timespec b)
 {
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
@@ -292,7 +275,8 @@ static void read_file(struct source_dir *s, struct file *f)
 
 	if (f->dir->fd < 0)
 		return; /* the directory is away: what was read last stays */
-	path_fd = open_path(f->dir->fd, f->name);
+	/* Links within the directory are followed: ..data of a ConfigMap that is mounted. */
+	path_fd = sv_open_inside(f->dir->fd, f->name, O_PATH);
 	if (path_fd < 0) {
 		if (path_fd == -ENOENT &&
 		    fstatat(f->dir->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)

@@ -32,6 +32,8 @@ static void record_free(struct sv_actual *a)
 	free(a->id);
 	free(a->ns);
 	free(a->pod);
+	free(a->former_ns);
+	free(a->former_pod);
 	free(a->volume);
 	free(a->uid);
 	free(a->message);

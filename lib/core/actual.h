@@ -52,6 +52,7 @@ struct sv_old_generation {
 struct sv_actual {
 	char *id;                      /* see desired.h */
 	char *ns, *pod, *volume, *uid; /* "" while unknown (adopted, not yet wanted) */
+	char *former_ns, *former_pod;  /* whose by-name link is still there; NULL if none */
 	enum sv_volume_type type;
 	int origin; /* enum sv_origin of the Pod that wanted it last, -1: none in this life */
 	enum sv_state state;
@@ -67,6 +68,7 @@ struct sv_actual {
 	bool busy;              /* an action is under way */
 	int64_t busy_since_ms;  /* monotonic */
 	bool input;             /* what is wanted may have changed since the last action began */
+	int64_t changed_us;     /* monotonic: when the oldest change came that waits; 0: none */
 	bool full;              /* no room for a new generation until an old one has gone */
 	bool queued;            /* to be looked at */
 	struct sv_actual *next; /* in the queue */

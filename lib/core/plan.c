@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/path.h"
 #include "../base/text.h"
 #include "validate.h"
 
@@ -31,31 +32,6 @@ mode_t sv_plan_dir_mode(const struct sv_plan *plan)
 	return plan->fs_group >= 0 ? 02755 : 0755;
 }
 
-/* Go's path.Clean for a relative path without "..": "a//b/./c/" is "a/b/c", "./" is ".". */
-static char *clean(const char *path)
-{
-	char *out = malloc(strlen(path) + 2), *o = out;
-
-	if (!out)
-		return NULL;
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if (n > 0 && !(n == 1 && path[0] == '.')) {
-			if (o != out)
-				*o++ = '/';
-			memcpy(o, path, n);
-			o += n;
-		}
-		path += n;
-		path += *path == '/';
-	}
-	if (o == out)
-		*o++ = '.';
-	*o = '\0';
-	return out;
-}
-
 /* strcmp() order, but '/' before every other character: what is below a path follows it at once. */
 static int compare_paths(const char *a, const char *b)
 {
@@ -77,7 +53,7 @@ static int check_path(struct builder *b, const char *path, char **ret)
 
 	if (text)
 		return sv_err_set(b->err, SV_PLAN_E_PATH, "%s", text);
-	cleaned = clean(path);
+	cleaned = sv_path_clean(path);
 	if (!cleaned)
 		return -ENOMEM;
 	if (strcmp(cleaned, ".") == 0)
@@ -281,33 +257,6 @@ static int check_files(const struct sv_plan *plan, size_t limit, struct sv_err *
 
 /* ---- nested mountpoints (R49) -------------------------------------------------------------- */
 
-/* A mountPath as an absolute, cleaned path; ".." cannot climb above the root. */
-static char *clean_absolute(const char *path)
-{
-	char *out = malloc(strlen(path) + 2), *o = out;
-
-	if (!out)
-		return NULL;
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if (n == 2 && path[0] == '.' && path[1] == '.') {
-			while (o > out && *--o != '/')
-				;
-		} else if (n > 0 && !(n == 1 && path[0] == '.')) {
-			*o++ = '/';
-			memcpy(o, path, n);
-			o += n;
-		}
-		path += n;
-		path += *path == '/';
-	}
-	if (o == out)
-		*o++ = '/';
-	*o = '\0';
-	return out;
-}
-
 static int compare_strings(const void *a, const void *b)
 {
 	return compare_paths(*(char *const *)a, *(char *const *)b);
@@ -349,7 +298,7 @@ static int add_nested(struct builder *b, const struct sv_container *c, char **pa
 
 		if (strcmp(c->mounts[i].volume, b->vol->name) != 0)
 			continue;
-		mine = clean_absolute(c->mounts[i].path);
+		mine = sv_path_clean_absolute(c->mounts[i].path);
 		if (!mine)
 			return -ENOMEM;
 		for (j = 0; j < c->n_mounts && r == 0; j++) {
@@ -392,7 +341,7 @@ static int add_nested_dirs(struct builder *b)
 		if (!paths)
 			return -ENOMEM;
 		for (j = 0; j < c->n_mounts && r == 0; j++) {
-			paths[j] = clean_absolute(c->mounts[j].path);
+			paths[j] = sv_path_clean_absolute(c->mounts[j].path);
 			r = paths[j] ? 0 : -ENOMEM;
 		}
 		if (r == 0) {

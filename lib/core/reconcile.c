@@ -14,6 +14,8 @@ void sv_action_free(struct sv_action *a)
 	free(a->id);
 	free(a->ns);
 	free(a->pod);
+	free(a->former_ns);
+	free(a->former_pod);
 	free(a->volume);
 	sv_plan_free(a->plan);
 	free(a->clean);
@@ -145,10 +147,13 @@ static struct sv_action *make_action(const struct sv_actual *a, enum sv_action_k
 	action->ns = strdup(a->ns);
 	action->pod = strdup(a->pod);
 	action->volume = strdup(a->volume);
+	action->former_ns = strdup(a->former_ns ? a->former_ns : "");
+	action->former_pod = strdup(a->former_pod ? a->former_pod : "");
 	action->mounted = action->is_mounted = a->mounted;
 	action->generation = a->generation + 1;
 	action->medium = a->medium;
-	if (action->id && action->ns && action->pod && action->volume)
+	if (action->id && action->ns && action->pod && action->volume && action->former_ns &&
+	    action->former_pod)
 		return action;
 	sv_action_free(action);
 	return NULL;
@@ -227,6 +232,10 @@ int sv_reconcile_identify(struct sv_actual *a, const struct sv_wanted *w)
 	a->origin = (int)w->origin;
 	if (strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0)
 		return 0;
+	if (a->mounted && *a->pod && !a->former_pod) { /* its by-name link has to follow */
+		set_text(&a->former_ns, a->ns);
+		set_text(&a->former_pod, a->pod);
+	}
 	set_text(&a->ns, w->pod->ns);
 	set_text(&a->pod, w->pod->name);
 	return strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0 ? 0 : -ENOMEM;
@@ -277,8 +286,11 @@ enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals
 		return fail(s, a, "WriteFailed", "out of memory", now_ms);
 	if (!a->input && (a->retry_ms == 0 || a->retry_ms > now_ms))
 		return start_clean(s, a, w, now_ms, ret);
-	if (a->full || a->n_old >= SV_OLD_GENERATIONS_MAX) /* updates merge until one has gone */
+	if (a->full || a->n_old >= SV_OLD_GENERATIONS_MAX) { /* updates merge until one has gone */
+		a->input = true;
+		a->retry_ms = 0; /* what is waited for now must not be hidden by it */
 		return start_clean(s, a, w, now_ms, ret);
+	}
 	a->input = false;
 	return start_sync(d, s, a, w, opts, now_ms, ret);
 }
@@ -327,15 +339,18 @@ static bool is_listed(const struct sv_old_generation *list, size_t n, const char
 /* What was to be removed is gone, or due once more. */
 static void finish_clean(struct sv_actual *a, const struct sv_action *action, int64_t again_ms)
 {
+	bool none = action->result < 0 && action->n_old == 0; /* it did not come to any */
 	size_t i, n = 0;
 
 	a->full = false;
 	for (i = 0; i < a->n_old; i++) {
 		struct sv_old_generation *g = &a->old[i];
 
-		if (is_listed(action->old, action->n_old, g->data_dir))
+		bool wanted = is_listed(action->clean, action->n_clean, g->data_dir);
+
+		if (wanted && (none || is_listed(action->old, action->n_old, g->data_dir)))
 			g->due_ms = again_ms;
-		else if (is_listed(action->clean, action->n_clean, g->data_dir))
+		else if (wanted)
 			continue;
 		a->old[n++] = *g;
 	}
@@ -363,12 +378,14 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 	take_old(s, a, action, now_ms + opts->grace_ms);
 	if (action->result == -ENOSPC && a->n_old > 0) {
 		a->full = a->input = true; /* there will be room when an old generation has gone */
-		return SV_OUTCOME_NONE;
+		return set_state(a, SV_STATE_STALE, fault_reason(action->fault), action->err.msg);
 	}
 	if (action->result > 0)
 		return refuse(a, fault_reason(action->fault), action->err.msg);
 	if (action->result < 0)
 		return fail(s, a, fault_reason(action->fault), action->err.msg, now_ms);
+	set_text(&a->former_ns, NULL);
+	set_text(&a->former_pod, NULL);
 	w = sv_desired_wanted(d, a->id);
 	if (w)
 		(void)sv_desired_pin(w, action->plan); /* at worst a deletion shows too early */

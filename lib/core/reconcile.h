@@ -32,6 +32,7 @@ struct sv_action {
 	enum sv_action_kind kind;
 	char *id;                        /* the volume's path below the root directory */
 	char *ns, *pod, *volume;         /* for the by-name link; "" if not known */
+	char *former_ns, *former_pod;    /* names it was linked by before; NULL or "": none */
 	struct sv_plan *plan;            /* SYNC: owned, holds its Secrets */
 	bool mounted;                    /* what the record says */
 	size_t size_limit;               /* SYNC: bytes of payload that a volume may have */
@@ -39,12 +40,14 @@ struct sv_action {
 	struct sv_old_generation *clean; /* CLEAN: which ones */
 	size_t n_clean;
 	bool wipe; /* CLEAN: overwrite their content; not where a container may hold a part of it (R62) */
+	int64_t since_us; /* SYNC: the record's changed_us, which it takes along; 0: none */
 
 	/* The result, filled in by whoever carries the action out. */
 	int result; /* 0, < 0 a negated errno, > 0 a refusal */
 	enum sv_fault fault;
 	struct sv_err err;
 	int64_t duration_us; /* how long it took */
+	int64_t ended_us;    /* monotonic; 0: it never began */
 	bool is_mounted;     /* SYNC, REMOVE: afterwards */
 	bool changed;        /* SYNC: a new generation was written */
 	uint64_t current;    /* SYNC: the generation that is there now */

@@ -114,6 +114,56 @@ static struct json_object *secrets_of(const struct sv_desired *d, const struct s
 	return list;
 }
 
+/* The items that the Pod lists: what is missing is named here, also while nothing is mounted. */
+static struct json_object *items_of(const struct sv_desired *d, const struct sv_wanted *w)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i, j;
+
+	for (i = 0; list && w && i < w->vol->n_sources; i++) {
+		const struct sv_secret_source *src = &w->vol->sources[i];
+		const struct sv_desired_secret *rec =
+			sv_desired_secret(d, w->origin, w->pod->ns, src->name);
+		const struct sv_secret *s = rec ? rec->secret : NULL;
+
+		for (j = 0; j < src->n_items; j++) {
+			struct json_object *o = json_object_new_object();
+
+			sv_json_text(o, "secret", src->name);
+			sv_json_text(o, "key", src->items[j].key);
+			sv_json_text(o, "path", src->items[j].path);
+			sv_json_bool(o, "optional", src->optional);
+			sv_json_bool(o, "found", s && sv_secret_value(s, src->items[j].key));
+			json_object_array_add(list, o);
+		}
+	}
+	return list;
+}
+
+/* Immutable Secrets that the volume keeps although they are gone, or others have their names. */
+static struct json_object *kept_of(const struct sv_desired *d, const struct sv_wanted *w)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; list && w && i < w->n_pins; i++) {
+		const struct sv_desired_secret *rec =
+			sv_desired_secret(d, w->origin, w->pod->ns, w->pins[i]->name);
+
+		if (!rec || !rec->secret || !sv_secret_equal(rec->secret, w->pins[i]))
+			json_object_array_add(list, json_object_new_string(w->pins[i]->name));
+	}
+	return list;
+}
+
+/* What the volume will be once all that is known of has been applied; 0: not wanted at all. */
+static uint64_t wanted_generation(const struct sv_actual *a, const struct sv_wanted *w)
+{
+	if (!w || !w->used)
+		return 0;
+	return a->state == SV_STATE_PUBLISHED && !a->input ? a->generation : a->generation + 1;
+}
+
 static struct json_object *mounts_of(const struct sv_wanted *w)
 {
 	struct json_object *list = json_object_new_array();
@@ -162,9 +212,12 @@ struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv
 	sv_json_text(o, "path", path);
 	json_object_object_add(o, "secrets", secrets_of(d, w));
 	json_object_object_add(o, "files", files_of(a->mounted ? a->plan : NULL));
+	json_object_object_add(o, "items", items_of(d, w));
+	json_object_object_add(o, "keptSecrets", kept_of(d, w));
 	json_object_object_add(o, "mounts", mounts_of(w));
 	sv_json_int(o, "fsGroup", w ? w->pod->fs_group : -1);
 	sv_json_int(o, "generation", (int64_t)a->generation);
+	sv_json_int(o, "wantedGeneration", (int64_t)wanted_generation(a, w));
 	sv_json_time(o, "publishedAt", a->published_ms);
 	sv_json_time(o, "updatedAt", a->updated_ms);
 	sv_json_text(o, "swapSafe", a->mounted ? sv_medium_name(a->medium) : "");

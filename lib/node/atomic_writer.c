@@ -168,47 +168,51 @@ static int same_file(int datafd, const struct sv_plan *plan, const struct sv_pla
 	return same_content(fd, f->value);
 }
 
-/*
- * Counts what is no directory below a directory of a generation. More than the plan has need not
- * be counted, and is said of a directory that is not as it would have been made, or empty.
- */
-static int count_files(int dirfd, const struct sv_plan *plan, unsigned depth, size_t *count)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	bool as_made = false, empty = depth > 0;
-	const struct dirent *e;
-	struct stat st;
-	DIR *dir;
+struct counter {
+	const struct sv_plan *plan;
+	size_t files; /* seen so far; one more than the plan has is enough to know */
+	unsigned depth;
+	bool odd; /* a directory that is empty, or not as it was made */
+};
 
+static int count_entry(void *arg, int dirfd, const char *name, unsigned char type);
+
+/* Is a directory of the generation as it was made? Counts what is in it. */
+static int count_dir(struct counter *c, int dirfd)
+{
+	size_t before = c->files;
+	struct stat st;
+	int r;
+
+	if (fstat(dirfd, &st) < 0)
+		return -errno;
+	if ((st.st_mode & 07777) != sv_plan_dir_mode(c->plan) || st.st_uid != 0 ||
+	    st.st_gid != group_of(c->plan))
+		c->odd = true;
+	r = c->odd ? 0 : sv_each_entry(dirfd, count_entry, c);
+	if (c->files == before && c->depth > 0)
+		c->odd = true; /* every directory below the first is there for a file */
+	return r;
+}
+
+static int count_entry(void *arg, int dirfd, const char *name, unsigned char type)
+{
+	struct counter *c = arg;
+	sv_autoclose int fd = -1;
+	int r;
+
+	if (c->odd || c->files > c->plan->n_files)
+		return 0;
+	if (type != DT_DIR || c->depth >= PATH_MAX / 2) {
+		c->files++;
+		return 0;
+	}
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	if (fstat(fd, &st) < 0)
-		r = -errno;
-	else
-		as_made = (st.st_mode & 07777) == sv_plan_dir_mode(plan) && st.st_uid == 0 &&
-			  st.st_gid == group_of(plan);
-	while (r == 0 && as_made && *count <= plan->n_files && (e = readdir(dir))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		empty = false;
-		if (e->d_type == DT_DIR && depth < PATH_MAX / 2) {
-			sv_autoclose int sub = openat(
-				dirfd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-			r = sub < 0 ? -errno : count_files(sub, plan, depth + 1, count);
-		} else {
-			(*count)++;
-		}
-	}
-	if (!as_made || empty)
-		*count = plan->n_files + 1;
-	closedir(dir);
+	c->depth++;
+	r = count_dir(c, fd);
+	c->depth--;
 	return r;
 }
 
@@ -216,15 +220,16 @@ static int same_generation(int dirfd, const char *name, const struct sv_plan *pl
 {
 	sv_autoclose int datafd =
 		openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	size_t i, n = 0;
+	struct counter counter = { .plan = plan };
+	size_t i;
 	int r;
 
 	if (datafd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	r = count_files(datafd, plan, 0, &n);
+	r = count_dir(&counter, datafd);
 	if (r < 0)
 		return r;
-	if (n != plan->n_files)
+	if (counter.odd || counter.files != plan->n_files)
 		return 0;
 	for (i = 0; i < plan->n_files; i++) {
 		r = same_file(datafd, plan, &plan->files[i]);
@@ -284,47 +289,47 @@ static bool same_dirs(int dirfd, const struct sv_plan *plan)
 
 /* ---- the volume's root --------------------------------------------------------------------- */
 
+struct scan {
+	const struct sv_plan *plan;
+	const char *current;
+	bool unlink_stale;
+	size_t stale;
+	struct sv_written *ret;
+};
+
+static int scan_entry(void *arg, int dirfd, const char *name, unsigned char type)
+{
+	struct scan *s = arg;
+	struct sv_old_generation *p;
+
+	if (type == DT_DIR && is_generation(name)) {
+		if (strcmp(name, s->current) == 0)
+			return 0;
+		p = reallocarray(s->ret->old, s->ret->n_old + 1, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		s->ret->old = p;
+		memcpy(p[s->ret->n_old].data_dir, name, strlen(name) + 1);
+		p[s->ret->n_old++].due_ms = 0;
+	} else if (type == DT_LNK && strcmp(name, DATA) != 0 && !is_planned_link(s->plan, name)) {
+		s->stale++;
+		if (s->unlink_stale && unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
 /*
  * Walk the root: collect the generations that are not @current and, with @unlink_stale, remove
- * links that no file of the plan wants any more (R42). *stale counts such links.
+ * links that no file of the plan wants any more (R42). *stale is how many such links there were.
  */
 static int scan_root(int dirfd, const struct sv_plan *plan, const char *current, bool unlink_stale,
 		     size_t *stale, struct sv_written *ret)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	const struct dirent *e;
-	DIR *dir;
+	struct scan s = { plan, current, unlink_stale, 0, ret };
+	int r = sv_each_entry(dirfd, scan_entry, &s);
 
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	while (r == 0 && (e = readdir(dir))) {
-		if (e->d_type == DT_DIR && is_generation(e->d_name)) {
-			struct sv_old_generation *p;
-
-			if (strcmp(e->d_name, current) == 0)
-				continue;
-			p = reallocarray(ret->old, ret->n_old + 1, sizeof(*p));
-			if (!p) {
-				r = -ENOMEM;
-				break;
-			}
-			ret->old = p;
-			memcpy(p[ret->n_old].data_dir, e->d_name, strlen(e->d_name) + 1);
-			p[ret->n_old++].due_ms = 0;
-		} else if (e->d_type == DT_LNK && strcmp(e->d_name, DATA) != 0 &&
-			   !is_planned_link(plan, e->d_name)) {
-			(*stale)++;
-			if (unlink_stale && unlinkat(dirfd, e->d_name, 0) < 0 && errno != ENOENT)
-				r = -errno;
-		}
-	}
-	closedir(dir);
+	*stale = s.stale;
 	return r;
 }
 

@@ -15,11 +15,11 @@
 
 #define DEPTH_MAX (PATH_MAX / 2) /* as deep as a path can name */
 
-int sv_open_beneath(int dirfd, const char *path, int flags)
+static int open_how(int dirfd, const char *path, int flags, unsigned long long resolve)
 {
 	struct open_how how = {
 		.flags = (unsigned long long)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve,
 	};
 	long fd;
 
@@ -27,6 +27,45 @@ int sv_open_beneath(int dirfd, const char *path, int flags)
 		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
 	return fd < 0 ? -errno : (int)fd;
+}
+
+int sv_open_beneath(int dirfd, const char *path, int flags)
+{
+	return open_how(dirfd, path, flags, RESOLVE_NO_SYMLINKS);
+}
+
+int sv_open_inside(int dirfd, const char *path, int flags)
+{
+	return open_how(dirfd, path, flags, 0);
+}
+
+int sv_each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name, unsigned char type),
+		  void *arg)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	const struct dirent *e;
+	DIR *dir;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	while (r == 0) {
+		errno = 0;
+		e = readdir(dir);
+		if (!e) {
+			r = -errno;
+			break;
+		}
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			r = fn(arg, dirfd, e->d_name, e->d_type);
+	}
+	closedir(dir);
+	return r;
 }
 
 static int set_dir(int fd, mode_t mode, gid_t gid)

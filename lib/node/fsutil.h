@@ -17,6 +17,20 @@
 /* Open a path of several elements below a directory: RESOLVE_BENEATH, no links. */
 int sv_open_beneath(int dirfd, const char *path, int flags);
 
+/* The same, but links that stay below the directory are followed; -EXDEV for one that leads out. */
+int sv_open_inside(int dirfd, const char *path, int flags);
+
+/**
+ * sv_each_entry() - call a function for every entry of a directory
+ * @dirfd: the directory; its own position is not moved
+ * @fn:    gets the name and d_type, see readdir(3); may remove the entry. A result other than 0
+ *         ends the walk
+ *
+ * Return: 0, what @fn returned, or a negated errno.
+ */
+int sv_each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name, unsigned char type),
+		  void *arg);
+
 /**
  * sv_open_dirs() - open a directory below another and make what is missing
  * @path:  relative, cleaned, no ".."

@@ -2,11 +2,9 @@
 #define _GNU_SOURCE
 #include "view.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "../base/cleanup.h"
+#include "../base/path.h"
 #include "../base/text.h"
 #include "fsutil.h"
 
@@ -45,34 +44,6 @@ struct prepared {
 	size_t n_pins;
 };
 
-/* ---- paths --------------------------------------------------------------------------------- */
-
-char *sv_view_clean(const char *target)
-{
-	char *out = calloc(1, strlen(target) + 2), *o = out;
-
-	if (!out)
-		return NULL;
-	while (*target) {
-		size_t n = strcspn(target, "/");
-
-		if (n == 2 && target[0] == '.' && target[1] == '.') {
-			while (o > out && *--o != '/')
-				;
-		} else if (n > 0 && !(n == 1 && target[0] == '.')) {
-			*o++ = '/';
-			memcpy(o, target, n);
-			o += n;
-		}
-		target += n;
-		target += *target == '/';
-	}
-	if (o == out)
-		*o++ = '/';
-	*o = '\0';
-	return out;
-}
-
 static bool is_or_below(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
@@ -93,7 +64,7 @@ static const char *check_clean(const char *path)
 
 const char *sv_view_check_target(const char *target)
 {
-	sv_autofree char *path = sv_view_clean(target);
+	sv_autofree char *path = sv_path_clean_absolute(target);
 
 	if (!*target)
 		return "must not be empty";
@@ -102,36 +73,26 @@ const char *sv_view_check_target(const char *target)
 
 /* ---- what is to be attached ---------------------------------------------------------------- */
 
+static int set_number(int fs, const char *key, bool octal, unsigned number)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof(text), octal ? "%o" : "%u", number);
+	return fsconfig(fs, FSCONFIG_SET_STRING, key, text, 0);
+}
+
 static int new_tmpfs(const struct stat *like)
 {
 	sv_autoclose int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	sv_autofree char *mode = sv_asprintf("%o", (unsigned)(like->st_mode & 07777));
 	int fd;
 
-	if (fs < 0)
-		return -errno;
-	if (!mode)
-		return -ENOMEM;
-	if (fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0) < 0 ||
+	if (fs < 0 || set_number(fs, "mode", true, like->st_mode & 07777) < 0 ||
+	    set_number(fs, "uid", false, like->st_uid) < 0 ||
+	    set_number(fs, "gid", false, like->st_gid) < 0 ||
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
 	fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
-}
-
-/* A subPath ends at the real file, so that later updates do not reach it (R62). */
-static int open_sub_path(int dirfd, const char *path)
-{
-	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
-
-	do
-		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-	return fd < 0 ? -errno : (int)fd;
 }
 
 static int clone_entry(int from, const char *name)
@@ -143,25 +104,6 @@ static int clone_entry(int from, const char *name)
 	return tree < 0 ? -errno : tree;
 }
 
-static int each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name), void *arg)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *e;
-
-	if (!dir) {
-		r = -errno;
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	while (r == 0 && (e = readdir(dir)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			r = fn(arg, dirfd, e->d_name);
-	closedir(dir);
-	return r;
-}
-
 struct pin_walk {
 	struct prepared *into;
 	const char *prefix;
@@ -169,7 +111,7 @@ struct pin_walk {
 
 static int pin_dir(struct prepared *p, int fd, const char *prefix);
 
-static int pin_entry(void *arg, int dirfd, const char *name)
+static int pin_entry(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	const struct pin_walk *walk = arg;
 	struct prepared *p = walk->into;
@@ -177,6 +119,7 @@ static int pin_entry(void *arg, int dirfd, const char *name)
 	sv_autofree char *prefix = NULL;
 	sv_autoclose int fd = -1;
 
+	(void)type;
 	if (!list)
 		return -ENOMEM;
 	p->pins = list;
@@ -203,7 +146,7 @@ static int pin_dir(struct prepared *p, int fd, const char *prefix)
 {
 	struct pin_walk walk = { p, prefix };
 
-	return each_entry(fd, pin_entry, &walk);
+	return sv_each_entry(fd, pin_entry, &walk);
 }
 
 static bool is_same(int fd, const struct stat *st)
@@ -221,7 +164,7 @@ static int prepare(struct view *v, const struct sv_view_mount *m, struct prepare
 	int r;
 
 	ret->is_dir = true;
-	ret->target = sv_view_clean(m->target);
+	ret->target = sv_path_clean_absolute(m->target);
 	if (!ret->target)
 		return sv_err_set(v->err, -ENOMEM, "cannot prepare mounts");
 	text = check_clean(ret->target);
@@ -231,20 +174,23 @@ static int prepare(struct view *v, const struct sv_view_mount *m, struct prepare
 		root = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)
 			return sv_err_set(v->err, -errno, "cannot open volume '%s'", m->source);
-		fd = *m->sub_path ? open_sub_path(root, m->sub_path) : dup(root);
+		/* A subPath ends at the real file, so that later updates do not reach it (R62) */
+		fd = *m->sub_path ? sv_open_inside(root, m->sub_path, O_PATH) : dup(root);
 		if (fd == -EXDEV)
 			return sv_err_set(v->err, SV_VIEW_E_SUB_PATH,
 					  "subPath \"%s\" leads out of the volume", m->sub_path);
 		if (fd < 0 && fd != -ENOENT)
 			return sv_err_set(v->err, fd, "subPath \"%s\"", m->sub_path);
+		if (fd < 0 && fstat(root, &st) < 0)
+			return sv_err_set(v->err, -errno, "cannot stat volume '%s'", m->source);
 	}
 	if (fd >= 0) {
 		if (fstat(fd, &st) < 0)
 			return sv_err_set(v->err, -errno, "cannot stat volume '%s'", m->source);
 		ret->is_dir = S_ISDIR(st.st_mode);
 		if (!ret->is_dir || is_same(root, &st)) {
-			ret->tree = open_tree(
-				fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+			ret->tree = open_tree(fd, "",
+					      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 			if (ret->tree < 0)
 				return sv_err_set(v->err, -errno, "cannot clone volume '%s'",
 						  m->source);
@@ -254,7 +200,7 @@ static int prepare(struct view *v, const struct sv_view_mount *m, struct prepare
 		if (r < 0)
 			return sv_err_set(v->err, r, "cannot keep subPath \"%s\"", m->sub_path);
 	}
-	/* The kubelet makes a missing subPath as an empty directory: here is one (R19). */
+	/* The kubelet makes a missing subPath as an empty directory like the root: here is one (R19). */
 	ret->tree = new_tmpfs(&st);
 	return ret->tree < 0 ? sv_err_set(v->err, ret->tree, "cannot make an empty directory") : 0;
 }
@@ -337,8 +283,9 @@ static int show_entry(int from, const char *name, int to)
 	return r < 0 ? r : attach(tree, to, name);
 }
 
-static int show_one(void *arg, int dirfd, const char *name)
+static int show_one(void *arg, int dirfd, const char *name, unsigned char type)
 {
+	(void)type;
 	return show_entry(dirfd, name, *(int *)arg);
 }
 
@@ -357,9 +304,7 @@ static int cover_dir(struct view *v, int below)
 	if (r == 0)
 		r = note_shadow(v, mnt);
 	if (r == 0)
-		r = each_entry(below, show_one, &mnt);
-	if (r == 0 && fchownat(mnt, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0)
-		r = -errno;
+		r = sv_each_entry(below, show_one, &mnt);
 	if (r < 0) {
 		close(mnt);
 		return r;
@@ -379,12 +324,13 @@ struct root_copy {
 	size_t n;
 };
 
-static int clone_one(void *arg, int dirfd, const char *name)
+static int clone_one(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	struct root_copy *c = arg;
 	struct root_entry *e = &c->entries[c->n];
 	struct stat st;
 
+	(void)type;
 	if (c->n == ROOT_ENTRIES_MAX)
 		return -E2BIG;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -440,7 +386,7 @@ static int cover_root(struct view *v)
 	else if (old < 0 || scratch < 0 || fstat(old, &st) < 0)
 		r = -errno;
 	if (r == 0)
-		r = each_entry(old, clone_one, &c);
+		r = sv_each_entry(old, clone_one, &c);
 	if (r == 0)
 		r = mnt = new_tmpfs(&st);
 	if (r >= 0)

@@ -30,9 +30,6 @@ enum {
 /* What is wrong with a mount path, or NULL. Looks at the text only. */
 const char *sv_view_check_target(const char *target);
 
-/* A mountPath as the container sees it: absolute, cleaned, ".." does not climb above the root. */
-char *sv_view_clean(const char *target);
-
 /**
  * sv_view_enter() - unshare the mount namespace and attach all mounts, read-only
  * @scratch: an existing directory that is hidden for a moment if "/" itself has to be covered

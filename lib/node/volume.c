@@ -94,9 +94,9 @@ void sv_node_close(struct sv_node *n)
 /* ---- by-name links ------------------------------------------------------------------------- */
 
 /* "by-name/NS/POD" of a volume's link; its target is the volume's path from there. */
-static char *name_dir(const struct sv_action *action)
+static char *name_dir(const char *ns, const char *pod)
 {
-	return sv_asprintf("by-name/%s/%s", action->ns, action->pod);
+	return sv_asprintf("by-name/%s/%s", ns, pod);
 }
 
 static char *name_target(const struct sv_action *action)
@@ -106,7 +106,8 @@ static char *name_target(const struct sv_action *action)
 
 static int link_name(const struct sv_node *n, const struct sv_action *action, struct sv_err *err)
 {
-	sv_autofree char *dir = name_dir(action), *target = name_target(action);
+	sv_autofree char *dir = name_dir(action->ns, action->pod);
+	sv_autofree char *target = name_target(action);
 	char found[PATH_MAX], tmp[32];
 	sv_autoclose int fd = -1;
 	ssize_t len;
@@ -147,31 +148,18 @@ static void unlink_one(int dirfd, const char *name, const char *target)
 		(void)unlinkat(dirfd, name, 0);
 }
 
-/* Calls fn for every entry of a directory that is one; the entries may be removed meanwhile. */
-static void each_dir(int dirfd, void (*fn)(void *arg, int dirfd, const char *name), void *arg)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *e;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((e = readdir(dir)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			fn(arg, dirfd, e->d_name);
-	closedir(dir);
-}
-
 /* Takes back the link of a volume, unless it leads to another one by now. */
-static void unlink_name(const struct sv_node *n, const struct sv_action *action)
+static void unlink_name(const struct sv_node *n, const struct sv_action *action, const char *ns,
+			const char *pod)
 {
-	sv_autofree char *dir = name_dir(action), *target = name_target(action);
+	sv_autofree char *dir = NULL, *target = NULL;
 	sv_autoclose int fd = -1;
 
-	if (!dir || !target || !*action->pod) /* adopted, and no link led to it */
+	if (!pod || !*pod) /* adopted, and no link led to it */
+		return;
+	dir = name_dir(ns, pod);
+	target = name_target(action);
+	if (!dir || !target)
 		return;
 	fd = sv_open_beneath(n->root_fd, dir, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
@@ -210,13 +198,14 @@ struct usage {
 	size_t bytes;
 };
 
-static void add_usage(void *arg, int dirfd, const char *name)
+static int add_usage(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	struct usage *u = arg;
 	struct stat st;
 
+	(void)type;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
+		return 0;
 	if (S_ISREG(st.st_mode))
 		u->bytes += pages((size_t)st.st_size);
 	if (S_ISDIR(st.st_mode)) {
@@ -224,8 +213,9 @@ static void add_usage(void *arg, int dirfd, const char *name)
 			openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd >= 0)
-			each_dir(fd, add_usage, u);
+			(void)sv_each_entry(fd, add_usage, u);
 	}
+	return 0;
 }
 
 /* ramfs takes all it is given: keep to the limit that tmpfs would have. */
@@ -235,7 +225,7 @@ static int check_room(const struct sv_action *action, int dirfd)
 	struct usage u = { 0 };
 	size_t i;
 
-	each_dir(dirfd, add_usage, &u);
+	(void)sv_each_entry(dirfd, add_usage, &u);
 	for (i = 0; i < plan->n_files; i++)
 		u.bytes += pages(plan->files[i].size);
 	return u.bytes > room(action) ? -ENOSPC : 0;
@@ -414,6 +404,7 @@ static int sync_volume(const struct sv_node *n, struct sv_action *action)
 	action->is_mounted = r > 0;
 	r = action->is_mounted ? publish_over(n, action, target) : publish_new(n, action);
 	if (r == 0) {
+		unlink_name(n, action, action->former_ns, action->former_pod);
 		r = link_name(n, action, &action->err);
 		if (r < 0)
 			action->fault = SV_FAULT_WRITE;
@@ -459,7 +450,8 @@ static int remove_volume(const struct sv_node *n, struct sv_action *action)
 	sv_autoclose int parent = -1, target = -1;
 	int r;
 
-	unlink_name(n, action);
+	unlink_name(n, action, action->former_ns, action->former_pod);
+	unlink_name(n, action, action->ns, action->pod);
 	parent = parent_path ? sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY) :
 			       -ENOMEM;
 	if (parent >= 0)
@@ -585,62 +577,68 @@ static int adopt_one(void *arg, const char *path, enum sv_medium medium)
  * pods/UID/volumes/TYPE/NAME: what is in NAME, which may be a mount of others, is not looked at.
  * rmdir() takes only what is empty and not a mount: just what is to go.
  */
-static void sweep_pods(void *arg, int dirfd, const char *name)
+static int sweep_pods(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	unsigned *depth = arg;
 
+	(void)type;
 	if (*depth < 3) {
 		sv_autoclose int fd =
 			openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0)
-			return;
+			return 0;
 		(*depth)++;
-		each_dir(fd, sweep_pods, depth);
+		(void)sv_each_entry(fd, sweep_pods, depth);
 		(*depth)--;
 	}
 	(void)unlinkat(dirfd, name, AT_REMOVEDIR);
+	return 0;
 }
 
-static void sweep_link(void *arg, int dirfd, const char *name)
+static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	struct adopter *a = arg;
 	char target[PATH_MAX];
 	ssize_t len = readlinkat(dirfd, name, target, sizeof(target) - 1);
 	struct found *f;
 
+	(void)type;
 	if (len < 0)
-		return;
+		return 0;
 	target[len] = '\0';
 	f = sv_strmap_get(&a->found, target);
 	if (!f) {
 		(void)unlinkat(dirfd, name, 0);
-		return;
+		return 0;
 	}
 	if (f->ns)
-		return;
+		return 0;
 	f->ns = strdup(a->ns);
 	f->pod = strdup(a->pod);
 	a->failed = a->failed || !f->ns || !f->pod;
+	return 0;
 }
 
 /* by-name/NS/POD/VOLUME: two levels of directories above the links. */
-static void sweep_names(void *arg, int dirfd, const char *name)
+static int sweep_names(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	struct adopter *a = arg;
 	sv_autoclose int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+	(void)type;
 	if (fd < 0)
-		return;
+		return 0;
 	if (!a->ns) {
 		a->ns = name;
-		each_dir(fd, sweep_names, a);
+		(void)sv_each_entry(fd, sweep_names, a);
 		a->ns = NULL;
 	} else {
 		a->pod = name;
-		each_dir(fd, sweep_link, a);
+		(void)sv_each_entry(fd, sweep_link, a);
 	}
 	(void)unlinkat(dirfd, name, AT_REMOVEDIR);
+	return 0;
 }
 
 int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *err)
@@ -654,10 +652,10 @@ int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *e
 	if (r == 0) {
 		pods = sv_open_beneath(n->root_fd, "pods", O_RDONLY | O_DIRECTORY);
 		if (pods >= 0)
-			each_dir(pods, sweep_pods, &depth);
+			(void)sv_each_entry(pods, sweep_pods, &depth);
 		names = sv_open_beneath(n->root_fd, "by-name", O_RDONLY | O_DIRECTORY);
 		if (names >= 0)
-			each_dir(names, sweep_names, &a);
+			(void)sv_each_entry(names, sweep_names, &a);
 		if (a.failed)
 			r = -ENOMEM;
 	}
