@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../lib/core/reconcile.h"
 #include "load.h"
 #include "print.h"
 
