@@ -4,6 +4,7 @@
 #   make demo            the worked examples        make check-root   what needs root (check runs it for root)
 #   make deps            Debian packages            make bench        figures beside a floor
 #   make install         DESTDIR=, PREFIX=          make format tidy  clang-format, clang-tidy
+#   make deb             a Debian package           make lint-deb     what lintian says about it
 #
 # SAN=address,undefined builds with sanitizers, WERROR=1 makes warnings errors, V=1 shows commands.
 
@@ -18,7 +19,12 @@ SBINDIR  ?= $(PREFIX)/sbin
 LIBDIR   ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR   ?= $(PREFIX)/share/man
-UNITDIR  ?= $(PREFIX)/lib/systemd/system
+BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR   ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
+SYSCONFDIR ?= /etc
+SYSTEMDDIR ?= $(PREFIX)/lib
+UNITDIR  ?= $(SYSTEMDDIR)/systemd/system
 BUILD    ?= build$(if $(SAN),/san)
 Q        := $(if $(V),,@)
 
@@ -26,8 +32,11 @@ Q        := $(if $(V),,@)
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libjson-c-dev libmount-dev libyaml-dev \
               libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev uuid-dev \
               libseccomp-dev libcap-ng-dev
-DEPS_CHECK := check python3 python3-yaml curl util-linux
-CI_PACKAGES := clang clang-format clang-tidy libclang-rt-14-dev cppcheck valgrind shellcheck
+DEPS_CHECK := check python3 python3-yaml curl util-linux runc crun podman catatonit busybox-static bubblewrap
+DEPS_DEB   := debhelper dpkg-dev fakeroot
+CI_PACKAGES := $(DEPS_DEB) lintian systemd-container \
+              clang clang-format clang-tidy libclang-rt-14-dev cppcheck valgrind shellcheck \
+              prometheus
 
 PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid libseccomp libcap-ng
 
@@ -35,7 +44,7 @@ PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid li
 PYTHON   ?= /usr/bin/python3
 
 # pkg-config is asked once, and only by targets that compile.
-NO_BUILD := deps clean format help demo check check-root
+NO_BUILD := deps deb lint-deb clean format help demo check check-root
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
@@ -66,7 +75,7 @@ BENCHES := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: all deps demo check check-root bench install format format-check tidy clean help tests compile_commands.json
+.PHONY: all deps demo check check-root bench install deb lint-deb format format-check tidy clean help tests compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -113,11 +122,11 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 deps:
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(DEPS_BUILD) $(DEPS_CHECK) \
-		$(if $(DEPS_CI),$(CI_PACKAGES))
+		$(if $(WITH_DEB),$(DEPS_DEB)) $(if $(DEPS_CI),$(CI_PACKAGES))
 
 # Installs only when something is missing.
 have-deps = dpkg-query -W -f='$${db:Status-Status}\n' $(1) 2>/dev/null | grep -c '^installed$$' | \
-            grep -qx $(words $(1)) || $(MAKE) --no-print-directory deps
+            grep -qx $(words $(1)) || $(MAKE) --no-print-directory deps $(2)
 
 # ---- tests -----------------------------------------------------------------------------------
 tests: all $(UNITS) $(BENCHES)
@@ -150,8 +159,37 @@ install: all
 	ln -sf libsecretvol.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libsecretvol.so
 	install -m 0644 lib/secretvol.h $(DESTDIR)$(INCLUDEDIR)/secretvol.h
 	install -m 0644 $(BUILD)/libsecretvol.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man1 daemon/ctl/secretvolctl.1
+	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man5 daemon/secretvold.yaml.5
+	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 daemon/secretvold.8
+	install -D -m 0644 daemon/ctl/completion/secretvolctl.bash $(DESTDIR)$(BASHDIR)/secretvolctl
+	install -D -m 0644 -t $(DESTDIR)$(ZSHDIR) daemon/ctl/completion/_secretvolctl
+	install -D -m 0644 -t $(DESTDIR)$(FISHDIR) daemon/ctl/completion/secretvolctl.fish
 	sed -e 's|@SBINDIR@|$(SBINDIR)|' systemd/secretvold.service >$(DESTDIR)$(UNITDIR)/secretvold.service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/secretvold.service
+	install -m 0644 systemd/secretvold.socket $(DESTDIR)$(UNITDIR)
+	install -D -m 0644 systemd/sysusers.conf $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/secretvold.conf
+	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/secretvold.conf
+	install -D -m 0644 systemd/secretvold.catalog $(DESTDIR)$(SYSTEMDDIR)/systemd/catalog/secretvold.catalog
+	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/secretvold
+	install -d -m 0700 $(DESTDIR)$(SYSCONFDIR)/secretvold/manifests
+	test -e $(DESTDIR)$(SYSCONFDIR)/secretvold/config.yaml || \
+		install -m 0644 systemd/config.yaml $(DESTDIR)$(SYSCONFDIR)/secretvold/config.yaml
+
+# The Debian package, in $(BUILD): made from a copy of the tree, as no debian/ stands at the top.
+DEB_TREE := $(BUILD)/deb/secretvold-$(VERSION)
+
+deb:
+	@$(call have-deps,$(DEPS_BUILD) $(DEPS_DEB),WITH_DEB=1)
+	rm -rf $(BUILD)/deb
+	mkdir -p $(DEB_TREE)
+	cp -a Makefile daemon lib manifests systemd README.md LICENSE $(DEB_TREE)
+	mv $(DEB_TREE)/systemd/debian $(DEB_TREE)/debian
+	cd $(DEB_TREE) && env -u BUILD -u SAN -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -b -uc -us
+	cp $(BUILD)/deb/secretvold_*.deb $(BUILD)
+
+lint-deb: deb
+	lintian --fail-on error,warning --tag-display-limit 0 $(BUILD)/secretvold_*.deb
 
 SOURCES := $(shell find lib daemon tests -name '*.[ch]' 2>/dev/null)
 
@@ -173,4 +211,4 @@ compile_commands.json:
 clean:
 	rm -rf build
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -151,6 +151,14 @@ static void answer_status(const struct sv_api_context *x, struct sv_api_answer *
 	answer_json(ret, 200, o);
 }
 
+static void answer_metrics(const struct sv_api_context *x, struct sv_api_answer *ret)
+{
+	struct sv_buf b = { 0 };
+
+	sv_metrics_write(x, &b);
+	*ret = (struct sv_api_answer){ 200, SV_METRICS_TYPE, sv_buf_take(&b) };
+}
+
 /* ---- lists --------------------------------------------------------------------------------- */
 
 bool sv_api_matches(const char *ns, const char *pod, const char *want_ns, const char *want_pod)
@@ -380,6 +388,8 @@ static void answer_env(const struct sv_api_context *x, const struct sv_api_reque
 		o = env_json(x->manager, pod->pod, c, env, &err, &r);
 		if (r)
 			sv_tree_free(o);
+		else
+			sv_manager_handed_out(x->manager, pod, c, env);
 	}
 	json_object_put(body);
 	if (r == 0)
@@ -447,6 +457,10 @@ void sv_api_answer(const struct sv_api_context *x, const struct sv_api_request *
 	}
 	if (strcmp(path, "/readyz") == 0) {
 		answer_health(x, req, true, ret);
+		return;
+	}
+	if (strcmp(path, "/metrics") == 0) {
+		answer_metrics(x, ret);
 		return;
 	}
 	if (strcmp(path, "/v1/status") == 0) {

@@ -16,6 +16,7 @@
 #include "../lib/base/text.h"
 #include "../lib/core/yaml.h"
 #include "../lib/node/fsutil.h"
+#include "metrics_http.h"
 
 #define CONFIG_SIZE_MAX (1 << 20)
 
@@ -40,6 +41,8 @@ static const struct option_def {
 	  "status socket (default ROOT/secretvold.sock)" },
 	{ "socket-group", "GROUP", STRING, offsetof(struct sv_config, socket_group), NULL,
 	  "group that may read status besides root" },
+	{ "metrics-address", "[HOST]:PORT", STRING, offsetof(struct sv_config, metrics_address), NULL,
+	  "serve /metrics over TCP; loopback if no address is given (default: off)" },
 	{ "swap-policy", "POLICY", SWAP, offsetof(struct sv_config, swap_policy), "avoid",
 	  "avoid, require or ignore: whether Secrets may reach swap" },
 	{ "volume-size-limit", "BYTES", SIZE, offsetof(struct sv_config, volume_size_limit), "16Mi",
@@ -82,6 +85,7 @@ void sv_config_done(struct sv_config *c)
 	free(c->node_name);
 	free(c->socket);
 	free(c->socket_group);
+	free(c->metrics_address);
 	*c = (struct sv_config){ 0 };
 }
 
@@ -351,10 +355,16 @@ static int read_flags(int argc, char **argv, struct sv_config *c, char **config,
 static int complete(struct sv_config *c, struct sv_err *err)
 {
 	char host[HOST_NAME_MAX + 1] = "";
+	struct sockaddr_storage addr;
 
 	if (c->root_dir[0] != '/')
 		return sv_err_set(err, SV_CONFIG_E_USAGE, "root-dir: '%s' is not an absolute path",
 				  c->root_dir);
+	if (c->metrics_address && sv_metrics_address(c->metrics_address, &addr) == 0)
+		return sv_err_set(err, SV_CONFIG_E_USAGE,
+				  "metrics-address: '%s' is not [HOST]:PORT with an IPv4 address, an "
+				  "IPv6 address in brackets, or localhost",
+				  c->metrics_address);
 	if (c->manifest_dirs.n == 0 &&
 	    add_string(&c->manifest_dirs, "/etc/secretvold/manifests") < 0)
 		return -ENOMEM;

@@ -129,6 +129,9 @@ static bool send_to_journal(enum sv_log_level level, const struct sv_log_fields 
 	struct entry e = { .n = 0 };
 	int i, r;
 
+	/* sd_journal_sendv() takes it for a success if there is none */
+	if (access("/run/systemd/journal/socket", F_OK) < 0)
+		return false;
 	add_field(&e, "MESSAGE", message);
 	add_number(&e, "PRIORITY", levels[level].priority);
 	add_field(&e, "SYSLOG_IDENTIFIER", "secretvold");

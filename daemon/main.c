@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -19,6 +18,7 @@
 #include "config.h"
 #include "log.h"
 #include "manager.h"
+#include "metrics_http.h"
 #include "notify.h"
 #include "process.h"
 #include "server.h"
@@ -33,6 +33,7 @@ struct daemon {
 	struct sv_manager manager;
 	struct sv_source *sources[2]; /* NULL-terminated */
 	struct sv_server *server;
+	struct sv_metrics_http *metrics; /* NULL: only the status socket has them */
 	struct sv_notify notify;
 	uv_signal_t hup, term, intr;
 	bool stopping;
@@ -57,12 +58,13 @@ static int check_mounts(const struct daemon *d, struct sv_err *err)
 		return 0;
 	}
 	if (r > 0)
-		sv_log_err("the usual culprits in a unit file: ProtectSystem=, ProtectHome=, "
-			   "PrivateTmp=, PrivateDevices=, PrivateMounts=, ProtectKernelTunables=, "
-			   "ProtectKernelModules=, ProtectKernelLogs=, ProtectControlGroups=, "
-			   "ProtectProc=, ReadOnlyPaths=, InaccessiblePaths=, BindPaths=, "
-			   "TemporaryFileSystem=; in a container the directory needs mount propagation "
-			   "'Bidirectional'");
+		sv_log_err(
+			"the usual culprits in a unit file: ProtectSystem=, ProtectHome=, "
+			"PrivateTmp=, PrivateDevices=, PrivateMounts=, ProtectKernelTunables=, "
+			"ProtectKernelModules=, ProtectKernelLogs=, ProtectControlGroups=, "
+			"ProtectProc=, ReadOnlyPaths=, InaccessiblePaths=, BindPaths=, "
+			"TemporaryFileSystem=; in a container the directory needs mount propagation "
+			"'Bidirectional'");
 	return r > 0 ? -EPERM : r;
 }
 
@@ -86,8 +88,8 @@ static int open_node(struct daemon *d, struct sv_err *err)
 	return 0;
 }
 
-/* The socket's group must be able to reach a socket in the root directory, and nothing else there. */
-static int find_group(struct daemon *d, gid_t *ret, struct sv_err *err)
+/* The group of the configuration; -1 if it names none. */
+static int find_group(const struct daemon *d, gid_t *ret, struct sv_err *err)
 {
 	const struct group *g;
 
@@ -99,9 +101,35 @@ static int find_group(struct daemon *d, gid_t *ret, struct sv_err *err)
 		return sv_err_set(err, -ENOENT, "socket-group: no group '%s'",
 				  d->config.socket_group);
 	*ret = g->gr_gid;
-	if (fchown(d->node.root_fd, (uid_t)-1, *ret) < 0 || fchmod(d->node.root_fd, 0710) < 0)
-		return sv_err_set(err, -errno, "cannot open the root directory to group '%s'",
-				  d->config.socket_group);
+	return 0;
+}
+
+/* Who may read status: a socket that was passed has an owner already, and its group wins. */
+static int find_reader(const struct daemon *d, int *ret_fd, gid_t *ret_gid, struct sv_err *err)
+{
+	gid_t configured;
+	int r = sv_server_passed(ret_fd, ret_gid, err);
+
+	if (r == 0)
+		r = find_group(d, &configured, err);
+	if (r < 0)
+		return r;
+	if (*ret_fd < 0)
+		*ret_gid = configured;
+	else if (d->config.socket_group && *ret_gid != configured)
+		sv_log_warn("socket-group: '%s' has no effect, the socket was passed by systemd: "
+			    "set SocketGroup= in its unit",
+			    d->config.socket_group);
+	return 0;
+}
+
+/* The socket's group must be able to reach a socket in the root directory, and nothing else there. */
+static int open_root_to(const struct daemon *d, gid_t gid, struct sv_err *err)
+{
+	if (gid == (gid_t)-1)
+		return 0;
+	if (fchown(d->node.root_fd, (uid_t)-1, gid) < 0 || fchmod(d->node.root_fd, 0710) < 0)
+		return sv_err_set(err, -errno, "cannot open the root directory to group %u", gid);
 	return 0;
 }
 
@@ -116,6 +144,8 @@ static void close_all(void *arg)
 		d->sources[i]->stop(d->sources[i]);
 	if (d->server)
 		sv_server_stop(d->server);
+	if (d->metrics)
+		sv_metrics_http_stop(d->metrics);
 	uv_close((uv_handle_t *)&d->hup, NULL);
 	uv_close((uv_handle_t *)&d->term, NULL);
 	uv_close((uv_handle_t *)&d->intr, NULL);
@@ -221,10 +251,11 @@ static void apply(struct daemon *d, const struct sv_config *new)
 
 	if (differs(old->root_dir, new->root_dir) || differs(old->socket, new->socket) ||
 	    differs(old->socket_group, new->socket_group) ||
+	    differs(old->metrics_address, new->metrics_address) ||
 	    differs(old->node_name, new->node_name) || old->swap_policy != new->swap_policy ||
 	    dirs_differ(&old->manifest_dirs, &new->manifest_dirs))
-		sv_log_warn("reload: root-dir, manifest-dir, socket, socket-group, node-name and "
-			    "swap-policy change with a restart only");
+		sv_log_warn("reload: root-dir, manifest-dir, socket, socket-group, metrics-address, "
+			    "node-name and swap-policy change with a restart only");
 	old->volume_size_limit = new->volume_size_limit;
 	old->manifest_size_limit = new->manifest_size_limit;
 	old->grace_ms = new->grace_ms;
@@ -284,11 +315,16 @@ static int start_server(struct daemon *d, struct sv_err *err)
 		.config = &d->config,
 		.started_ms = sv_unix_ms(),
 	};
-	int fd = sd_listen_fds(1) > 0 ? SD_LISTEN_FDS_START : -1;
 	gid_t gid;
-	int r = find_group(d, &gid, err);
+	int fd, r = find_reader(d, &fd, &gid, err);
 
-	return r < 0 ? r : sv_server_new(&d->loop, &context, fd, gid, &d->server, err);
+	if (r == 0)
+		r = open_root_to(d, gid, err);
+	if (r == 0)
+		r = sv_server_new(&d->loop, &context, fd, gid, &d->server, err);
+	if (r == 0 && d->config.metrics_address)
+		r = sv_metrics_http_new(&d->loop, &context, &d->metrics, err);
+	return r;
 }
 
 /* With --once, a source that cannot be read now is a failure: nobody waits for it. */
@@ -356,6 +392,7 @@ static int run(struct daemon *d, struct sv_err *err)
 		      d->node.root);
 	(void)uv_run(&d->loop, UV_RUN_DEFAULT);
 	sv_server_free(d->server);
+	sv_metrics_http_free(d->metrics);
 	for (i = 0; d->sources[i]; i++)
 		d->sources[i]->free(d->sources[i]);
 	sv_manager_done(&d->manager);

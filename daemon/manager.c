@@ -64,6 +64,8 @@ static void feed_volume(struct sv_manager *m, const struct sv_actual *a, const c
 {
 	const struct sv_desired_pod *p;
 
+	if (m->on_change)
+		m->on_change(m->arg);
 	if (sv_feed_has_readers(&m->feed, SV_TOPIC_VOLUMES)) {
 		const struct sv_status_env env = sv_manager_now(m);
 
@@ -273,8 +275,16 @@ static void on_changed(void *arg, const char *id)
 		return;
 	}
 	a->input = true;
+	if (!w)
+		a->changed_us = 0;
+	else if (a->changed_us == 0)
+		a->changed_us = (int64_t)(uv_hrtime() / 1000);
 	sv_actuals_enqueue(&m->actuals, a, !w);
-	if (!known && w && sv_reconcile_identify(a, w) == 0)
+	if (!w || (known && strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0))
+		return;
+	if (known) /* a Pod of this uid has another name now */
+		feed_volume(m, a, "DELETED", true);
+	if (sv_reconcile_identify(a, w) == 0)
 		feed_volume(m, a, "ADDED", false);
 }
 
@@ -287,6 +297,9 @@ static void on_done(void *arg, struct sv_action *action)
 
 	outcome = sv_reconcile_finish(&m->desired, &m->actuals, a, action, &m->opts,
 				      sv_monotonic_ms(), sv_unix_ms());
+	sv_metrics_carried_out(&m->metrics, a, action, outcome);
+	if (action->result < 0 && action->since_us) /* it still waits, longer than what came since */
+		a->changed_us = action->since_us;
 	if (action->kind == SV_ACTION_CLEAN && action->result < 0)
 		sv_log_warn("volume %s/%s/%s: %s; will be retried", a->ns, a->pod, a->volume,
 			    action->err.msg);
@@ -299,6 +312,21 @@ static void on_done(void *arg, struct sv_action *action)
 	m->dirty = true;
 }
 
+/*
+ * How long does a change take to be seen? It is measured to the end of the action that makes it
+ * visible; one that is refused never is, and what mends it is a new one.
+ */
+static void note_change(struct sv_actual *a, struct sv_action *action)
+{
+	if (action && action->kind == SV_ACTION_SYNC) {
+		action->since_us = a->changed_us;
+		a->changed_us = 0;
+	} else if (a->state == SV_STATE_UNUSED ||
+		 (!action && !a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
+		a->changed_us = 0;
+	}
+}
+
 static void look_at(struct sv_manager *m, struct sv_actual *a)
 {
 	struct sv_action *action = NULL;
@@ -309,6 +337,8 @@ static void look_at(struct sv_manager *m, struct sv_actual *a)
 		drop(m, a, false);
 		return;
 	}
+	sv_metrics_decided(&m->metrics, a, outcome);
+	note_change(a, action);
 	if (action && sv_worker_start(&m->worker, action) < 0) {
 		action->result = -ENOMEM;
 		sv_err_set(&action->err, -ENOMEM, "cannot start work");
@@ -377,6 +407,7 @@ int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
 	*m = (struct sv_manager){ .loop = loop, .node = node, .opts = *opts };
 	sv_desired_init(&m->desired, on_changed, m);
 	sv_actuals_init(&m->actuals);
+	sv_metrics_init(&m->metrics);
 	m->worker = (struct sv_worker){ .loop = loop, .node = node, .done = on_done, .arg = m };
 	m->timer.data = m->prepare.data = m->check.data = m;
 	uv_timer_init(loop, &m->timer);
@@ -457,6 +488,7 @@ void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct s
 {
 	warn_no_memory(sv_desired_put_secret(&m->desired, origin, secret, sv_unix_ms()), "secret",
 		       secret->ns, secret->name);
+	feed_stale(m, origin, secret->ns, secret->name);
 }
 
 void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
@@ -524,12 +556,18 @@ int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const
 	for (i = 0; i < (*ret)->n_notices; i++)
 		add_pod_event(m, ns, name, "", true, "InvalidEnvironmentVariableNames",
 			      (*ret)->notices[i]);
-	if (sv_handouts_note(&m->handouts, &m->desired, p->origin, p->pod, *c, *ret, sv_unix_ms()) <
-	    0)
-		sv_log_err("pod %s/%s: out of memory", ns, name);
-	feed_pod(m, p, "MODIFIED");
-	log_handout(m, p, *c, *ret);
 	return 0;
+}
+
+void sv_manager_handed_out(struct sv_manager *m, const struct sv_desired_pod *p,
+			   const struct sv_container *c, const struct sv_env *env)
+{
+	warn_no_memory(sv_handouts_note(&m->handouts, &m->desired, p->origin, p->pod, c, env,
+					sv_unix_ms()),
+		       "pod", p->pod->ns, p->pod->name);
+	feed_pod(m, p, "MODIFIED");
+	log_handout(m, p, c, env);
+	m->metrics.environments++;
 }
 
 static void look_at_all(struct sv_manager *m, bool unwanted_only)

@@ -14,6 +14,7 @@
 #include "../lib/core/status.h"
 #include "events.h"
 #include "feed.h"
+#include "metrics.h"
 #include "worker.h"
 
 struct sv_manager {
@@ -24,6 +25,7 @@ struct sv_manager {
 	struct sv_handouts handouts;
 	struct sv_events events;
 	struct sv_feed feed;
+	struct sv_metrics metrics;
 	struct sv_reconcile_opts opts;
 	struct sv_worker worker;
 	uv_prepare_t prepare;
@@ -66,7 +68,7 @@ void sv_manager_close(struct sv_manager *m); /* closes the handles */
 void sv_manager_done(struct sv_manager *m);  /* after the loop has run out */
 
 /**
- * sv_manager_env() - the environment of a container, which counts as handed out
+ * sv_manager_env() - the environment of a container
  * @container: its name, NULL for the first one
  * @pod, @c:   set if they exist, whatever else; borrowed until the next event
  *
@@ -77,6 +79,10 @@ void sv_manager_done(struct sv_manager *m);  /* after the loop has run out */
 int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const char *container,
 		   const struct sv_env_opts *opts, const struct sv_desired_pod **pod,
 		   const struct sv_container **c, struct sv_env **ret, struct sv_err *err);
+
+/* It was handed out: remembered, logged, and told to those who watch the Pod. */
+void sv_manager_handed_out(struct sv_manager *m, const struct sv_desired_pod *p,
+			   const struct sv_container *c, const struct sv_env *env);
 
 /* The moment, for status.h. */
 struct sv_status_env sv_manager_now(const struct sv_manager *m);

@@ -3,6 +3,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -39,7 +40,7 @@ struct peer {
 	int fd;
 	uid_t uid;
 	bool allowed;
-	bool owed; /* an answer: it has just connected, or a request has begun */
+	bool owed;        /* an answer: it has just connected, or a request has begun */
 	int64_t since_ms; /* monotonic: when it connected or its last request was answered */
 	struct watcher *watcher;
 };
@@ -217,12 +218,14 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 			p->next->link = &p->next;
 		s->peers = p;
 		s->n_peers++;
+		s->context.manager->metrics.status_peers = s->n_peers;
 	} else if (p) {
 		if (p->link) {
 			*p->link = p->next;
 			if (p->next)
 				p->next->link = p->link;
 			s->n_peers--;
+			s->context.manager->metrics.status_peers = s->n_peers;
 		}
 		free(p);
 		*context = NULL;
@@ -620,6 +623,32 @@ static int remove_stale(const char *path, const struct sockaddr_un *addr, struct
 	return unlink(path) < 0 ? sv_err_set(err, -errno, "socket '%s'", path) : 0;
 }
 
+int sv_server_passed(int *ret_fd, gid_t *ret_gid, struct sv_err *err)
+{
+	struct sockaddr_un addr = { 0 };
+	socklen_t len = sizeof(addr) - 1; /* the path stays terminated */
+	int fd = SD_LISTEN_FDS_START, n = sd_listen_fds(1);
+	struct stat st;
+
+	*ret_fd = -1;
+	*ret_gid = (gid_t)-1;
+	if (n <= 0)
+		return n < 0 ? sv_err_set(err, n, "cannot take the socket that was passed") : 0;
+	if (n > 1 || sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0)
+		return sv_err_set(err, -EINVAL,
+				  "what was passed is not one listening Unix stream socket "
+				  "(ListenStream= with a path)");
+	/* systemd makes it a blocking one, and we accept until there is nobody left */
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+		return sv_err_set(err, -errno, "cannot take the socket that was passed");
+	if (addr.sun_path[0] == '/' && lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	    (st.st_mode & S_IWGRP) && st.st_gid != 0)
+		*ret_gid = st.st_gid;
+	*ret_fd = fd;
+	return 0;
+}
+
 static int listen_on(struct sv_server *s, const char *path, struct sv_err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -698,9 +727,38 @@ int sv_server_new(uv_loop_t *loop, const struct sv_api_context *context, int fd,
 	return 0;
 }
 
+static bool owes_answers(const struct sv_server *s)
+{
+	const struct peer *p;
+
+	for (p = s->peers; p; p = p->next)
+		if (p->owed && !p->watcher)
+			return true;
+	return false;
+}
+
+/*
+ * Who was let in gets an answer; whoever comes later waits in a passed socket's queue for the next
+ * daemon. There is nothing else left to do, so the loop may stand still for a moment.
+ */
+static void finish_requests(struct sv_server *s)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD);
+	int64_t end_ms = sv_monotonic_ms() + SV_FINISH_MS, left_ms = SV_FINISH_MS;
+
+	while (info && left_ms > 0 && owes_answers(s)) {
+		struct pollfd pfd = { .fd = info->epoll_fd, .events = POLLIN };
+
+		(void)poll(&pfd, 1, (int)left_ms);
+		run_http(s);
+		left_ms = end_ms - sv_monotonic_ms();
+	}
+}
+
 void sv_server_stop(struct sv_server *s)
 {
 	s->context.manager->feed.wake = NULL;
+	finish_requests(s);
 	uv_close((uv_handle_t *)&s->listen, NULL);
 	uv_close((uv_handle_t *)&s->epoll, NULL);
 	uv_close((uv_handle_t *)&s->timer, NULL);

@@ -18,22 +18,23 @@
 #define SV_PEERS_ROOT 8     /* of these, kept for root */
 #define SV_PEERS_PER_USER 8 /* of one user who is not root */
 #define SV_REQUEST_MS 10000 /* from the first byte to the last */
+#define SV_FINISH_MS 250    /* for requests under way when the daemon stops */
 #define SV_HEADER_MAX 16384 /* bytes of a request's head */
 #define SV_BODY_MAX 65536   /* bytes of a request's body */
 
 struct sv_server;
 
-/**
- * sv_server_new() - listen on the socket of the configuration
- * @fd:  a listening socket passed by systemd, or -1
- * @gid: who besides root may read, or (gid_t)-1
- */
 /*
  * The socket that systemd passed, or @ret_fd -1 if it passed none. Its file says who may read status:
  * @ret_gid is the file's group if the file is open to one that is not root's, else -1.
  */
 int sv_server_passed(int *ret_fd, gid_t *ret_gid, struct sv_err *err);
 
+/**
+ * sv_server_new() - listen on the socket of the configuration
+ * @fd:  a listening socket passed by systemd, or -1
+ * @gid: who besides root may read, or (gid_t)-1
+ */
 int sv_server_new(uv_loop_t *loop, const struct sv_api_context *context, int fd, gid_t gid,
 		  struct sv_server **ret, struct sv_err *err);
 

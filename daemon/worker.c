@@ -16,7 +16,8 @@ static void carry_out(uv_work_t *req)
 	uint64_t start_ns = uv_hrtime();
 
 	sv_volume_carry_out(job->worker->node, job->action);
-	job->action->duration_us = (int64_t)(uv_hrtime() - start_ns) / 1000;
+	job->action->ended_us = (int64_t)(uv_hrtime() / 1000);
+	job->action->duration_us = job->action->ended_us - (int64_t)(start_ns / 1000);
 }
 
 static void finished(uv_work_t *req, int status)

@@ -162,6 +162,18 @@ static void add(struct strings *s, char *text)
 	s->items = items;
 }
 
+/* Values may be among them. */
+static void strings_done(struct strings *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++) {
+		explicit_bzero(s->items[i], strlen(s->items[i]));
+		free(s->items[i]);
+	}
+	free(s->items);
+}
+
 /* NAME=value; a later one of a name takes the place of the earlier. */
 static void set_variable(struct strings *env, const char *name, char *text)
 {
@@ -330,10 +342,27 @@ static int become(struct json_object *answer)
 
 /* -------------------------------------------------------------------------------------------- */
 
+/* Becomes the command. Return: why not. */
+static int execute(char **command, char **env)
+{
+	char **own = environ;
+	int e;
+
+	sv_api_done(); /* the command must not inherit a connection that counts as root's */
+	(void)fflush(stdout);
+	(void)signal(SIGPIPE, SIG_DFL);
+	environ = env; /* the container's PATH counts */
+	(void)execvp(command[0], command);
+	e = errno;
+	environ = own;
+	(void)sv_fail(SV_EXIT_FAILED, "cannot run %s: %s", command[0], strerror(e));
+	return e == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
+
 static int start(struct json_object *answer, int argc, char **argv)
 {
 	struct strings command = { NULL, 0 }, env = { NULL, 0 };
-	int i, r, e;
+	int i, r = 0;
 
 	for (i = 0; i < argc; i++)
 		add(&command, sv_text("%s", argv[i]));
@@ -342,25 +371,21 @@ static int start(struct json_object *answer, int argc, char **argv)
 		add_list(&command, answer, "args");
 	}
 	if (command.n == 0)
-		return sv_fail_usage("container %s has no command: give one after --",
-				     sv_str(answer, "container"));
-	r = make_environment(answer, &env);
+		r = sv_fail_usage("container %s has no command: give one after --",
+				  sv_str(answer, "container"));
+	if (r == 0)
+		r = make_environment(answer, &env);
 	if (r == 0)
 		r = check_sizes(&command, &env);
 	if (r == 0)
 		r = enter_view(answer);
 	if (r == 0)
 		r = become(answer);
-	if (r)
-		return r;
-	sv_api_done(); /* the command must not inherit a connection that counts as root's */
-	(void)fflush(stdout);
-	(void)signal(SIGPIPE, SIG_DFL);
-	environ = env.items; /* the container's PATH counts */
-	(void)execvp(command.items[0], command.items);
-	e = errno;
-	(void)sv_fail(SV_EXIT_FAILED, "cannot run %s: %s", command.items[0], strerror(e));
-	return e == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+	if (r == 0)
+		r = execute(command.items, env.items);
+	strings_done(&command);
+	strings_done(&env);
+	return r;
 }
 
 static int run(int argc, char **argv)

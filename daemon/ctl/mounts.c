@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mounts - what a container runtime needs to mount a container's volumes, ready to paste */
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -168,30 +169,39 @@ static void print_bwrap(const struct mount *m)
 	(void)putchar('\n');
 }
 
-/* systemd.syntax(7): quoted, with % doubled, \ and " escaped; ':' separates, so it is escaped too. */
+/* systemd.syntax(7): each path is quoted for itself, as quotes take the meaning from ':' too. */
 static void print_unit_path(const char *path)
 {
-	for (; *path; path++) {
+	const char *quote = strpbrk(path, " \"':\\") ? "\"" : "";
+
+	(void)fputs(quote, stdout);
+	for (; *path; path++)
 		if (*path == '%')
 			(void)fputs("%%", stdout);
 		else if (strchr("\\\"", *path))
 			printf("\\%c", *path);
-		else if (*path == ':')
-			(void)fputs("\\\\:", stdout);
 		else
 			(void)putchar(*path);
-	}
+	(void)fputs(quote, stdout);
 }
 
-static void print_systemd(const struct mount *m)
+static bool has_control(const char *text)
 {
-	bool quote = strpbrk(m->source, " \t\"':\\") || strpbrk(m->target, " \t\"':\\");
+	while (*text && !iscntrl((unsigned char)*text))
+		text++;
+	return *text != '\0';
+}
 
-	(void)fputs(quote ? "BindReadOnlyPaths=\"" : "BindReadOnlyPaths=", stdout);
+static int print_systemd(const struct mount *m)
+{
+	if (has_control(m->source) || has_control(m->target))
+		return sv_fail(SV_EXIT_FAILED, "mountPath %s cannot be part of a unit", m->target);
+	(void)fputs("BindReadOnlyPaths=", stdout);
 	print_unit_path(m->source);
 	(void)putchar(':');
 	print_unit_path(m->target);
-	puts(quote ? "\"" : "");
+	(void)putchar('\n');
+	return 0;
 }
 
 static int print(const struct list *l, int output)
@@ -205,7 +215,7 @@ static int print(const struct list *l, int output)
 	}
 	for (i = 0; i < l->n && r == 0; i++) {
 		if (output == SYSTEMD)
-			print_systemd(&l->items[i]);
+			r = print_systemd(&l->items[i]);
 		else if (output == BWRAP)
 			print_bwrap(&l->items[i]);
 		else

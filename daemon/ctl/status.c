@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api.h"
-#include "load.h"
+#include "advice.h"
 #include "print.h"
+#include "screen.h"
 
 enum output { OUT_TEXT, OUT_JSON, OUT_YAML };
 #define OUTPUTS "text|json|yaml"
@@ -122,73 +122,30 @@ static void show_problem(size_t *n, const char *severity, const char *text)
 	printf("  %s%s%s: %s\n", colour, severity, sv_colour_end(colour), shown);
 }
 
-/* A word for a shell to read, which a path in a manifest directory usually is as it stands. */
-static void add_shell_word(struct sv_buf *b, const char *word)
-{
-	static const char plain[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-";
-
-	if (*word && strspn(word, plain) == strlen(word)) {
-		sv_buf_puts(b, word);
-		return;
-	}
-	sv_buf_puts(b, "'");
-	for (; *word; word++)
-		if (*word == '\'')
-			sv_buf_puts(b, "'\\''");
-		else
-			sv_buf_add(b, word, 1);
-	sv_buf_puts(b, "'");
-}
-
 static void show_complaint(size_t *n, struct json_object *p)
 {
-	const char *file = sv_str(p, "file"), *kind = sv_str(p, "kind"),
-		   *ns = sv_str(p, "namespace");
-	const char *name = sv_str(p, "name"), *field = sv_str(p, "field"),
-		   *message = sv_str(p, "message");
-	const char *source = sv_str(p, "source");
-	const char *severity = strcmp(sv_str(p, "severity"), "warning") == 0 ? "warning" : "error";
-	sv_autobuf struct sv_buf b = { 0 };
-	sv_autofree char *path = NULL;
+	sv_autofree char *text = sv_problem_text(p), *next = sv_problem_next(p);
+	sv_autofree char *line = sv_text("%s; next: %s", text, next);
 
-	/* A file may be named as it stands in its directory. */
-	if (*file && *file != '/' && *source == '/')
-		path = sv_text("%s/%s", source, file);
-	else
-		path = sv_text("%s", file);
+	show_problem(n, sv_problem_is_warning(p) ? "warning" : "error", line);
+}
 
-	if (*path && sv_int(p, "line") > 0)
-		sv_buf_printf(&b, "%s:%" PRId64 ": ", path, sv_int(p, "line"));
-	else if (*path && sv_int(p, "document") > 0)
-		sv_buf_printf(&b, "%s: document %" PRId64 ": ", path, sv_int(p, "document") + 1);
-	else if (*path || *source)
-		sv_buf_printf(&b, "%s: ", *path ? path : source);
-	if (*name)
-		sv_buf_printf(&b, "%s %s%s%s: ", *kind ? kind : "object", ns, *ns ? "/" : "", name);
-	else if (*kind)
-		sv_buf_printf(&b, "%s: ", kind);
-	if (*field && !strstr(message, field)) /* most messages name it themselves */
-		sv_buf_printf(&b, "%s: ", field);
-	message = sv_without_line(message, (unsigned)sv_int(p, "line"));
-	sv_buf_puts(&b, *message ? message : sv_str(p, "reason"));
-	if (*path && strcmp(severity, "error") == 0) {
-		sv_buf_puts(&b, "; next: secretvolctl check -f ");
-		add_shell_word(&b, path);
-	}
-	if (b.failed)
-		sv_no_memory();
-	show_problem(n, severity, b.ptr);
+static bool is_problem(struct json_object *v)
+{
+	const char *state = sv_str(v, "state");
+
+	return is_trouble(state) || (strcmp(state, "Removing") == 0 && *sv_str(v, "reason"));
 }
 
 static void show_volume(size_t *n, struct json_object *v)
 {
 	const char *state = sv_str(v, "state"), *reason = sv_str(v, "reason");
 	const char *message = sv_str(v, "message");
+	sv_autofree char *next = sv_advice_describe(v);
 	sv_autobuf struct sv_buf b = { 0 };
 	bool error = is_any(state, "Refused", "Failed", "Failed");
 
-	if (!is_trouble(state) && !(strcmp(state, "Removing") == 0 && *reason))
+	if (!is_problem(v))
 		return;
 	sv_buf_printf(&b, "volume %s/%s/%s is %s", sv_str(v, "namespace"), sv_str(v, "pod"),
 		      sv_str(v, "volume"), state);
@@ -196,8 +153,7 @@ static void show_volume(size_t *n, struct json_object *v)
 		sv_buf_printf(&b, " (%s)", reason);
 	if (*message)
 		sv_buf_printf(&b, ": %s", message);
-	sv_buf_printf(&b, "; next: secretvolctl describe volume -n %s %s/%s",
-		      sv_str(v, "namespace"), sv_str(v, "pod"), sv_str(v, "volume"));
+	sv_buf_printf(&b, "; next: %s", next);
 	if (b.failed)
 		sv_no_memory();
 	show_problem(n, error ? "error" : "warning", b.ptr);
@@ -218,54 +174,132 @@ static int64_t count_states(struct json_object *s, bool removing)
 	return n;
 }
 
-static int show(struct json_object *s)
+/* ---- once, and again -------------------------------------------------------------------- */
+
+struct view {
+	enum output output;
+	struct json_object *status;
+	struct json_object *volumes; /* a list, NULL if all of them are well */
+	bool shown;                  /* once at least */
+};
+
+static void forget(struct view *v)
 {
-	sv_autotree struct json_object *list = NULL;
-	struct json_object *items;
+	json_object_put(v->status);
+	json_object_put(v->volumes);
+	v->status = v->volumes = NULL;
+}
+
+/* Prints nothing. Return: an exit code. */
+static int load(struct view *v)
+{
+	int r = sv_api_try("/v1/status", &v->status);
+
+	if (!r && v->output == OUT_TEXT && count_states(v->status, true) > 0)
+		r = sv_api_try("/v1/volumes", &v->volumes);
+	return r;
+}
+
+static void show_text(struct view *v)
+{
 	size_t i, n = 0;
 
-	/* First, so that a failure leaves nothing half said. */
-	if (count_states(s, true) > 0) {
-		int r = sv_api_list("/v1/volumes", &list, &items);
-
-		if (r)
-			return r;
-	}
-	show_daemon(s);
-	show_counts(s);
-	show_sources(s);
-	for (i = 0; i < sv_count(s, "problems"); i++)
-		show_complaint(&n, sv_element(s, "problems", i));
-	for (i = 0; list && i < sv_count(list, "items"); i++)
-		show_volume(&n, sv_element(list, "items", i));
+	show_daemon(v->status);
+	show_counts(v->status);
+	show_sources(v->status);
+	for (i = 0; i < sv_count(v->status, "problems"); i++)
+		show_complaint(&n, sv_element(v->status, "problems", i));
+	for (i = 0; i < sv_count(v->volumes, "items"); i++)
+		show_volume(&n, sv_element(v->volumes, "items", i));
 	if (n == 0)
 		line("Problems:", "none");
+}
+
+static void show(struct view *v)
+{
+	if (v->output == OUT_TEXT)
+		show_text(v);
+	else
+		sv_print_tree(v->status, v->output == OUT_YAML);
+}
+
+static int load_again(void *arg, char **key)
+{
+	struct view *v = arg;
+	struct sv_buf b = { 0 };
+	size_t i;
+	int r;
+
+	forget(v);
+	r = load(v);
+	if (r)
+		return r;
+	sv_print_json(&b, v->status, false);
+	for (i = 0; i < sv_count(v->volumes, "items"); i++) {
+		struct json_object *o = sv_element(v->volumes, "items", i);
+
+		if (is_problem(o))
+			sv_buf_printf(&b, "%s %s %s\n", sv_str(o, "path"), sv_str(o, "state"),
+				      sv_str(o, "message"));
+	}
+	*key = sv_buf_take(&b);
+	if (!*key)
+		sv_no_memory();
 	return 0;
+}
+
+/* Several in a row: texts with a line between them, one JSON object a line, YAML documents. */
+static void show_again(void *arg)
+{
+	struct view *v = arg;
+
+	if (v->output == OUT_JSON) {
+		sv_autobuf struct sv_buf b = { 0 };
+
+		sv_print_json(&b, v->status, false);
+		if (b.failed)
+			sv_no_memory();
+		puts(b.ptr);
+		return;
+	}
+	if (v->output == OUT_YAML)
+		puts("---");
+	else if (v->shown && !sv_screen_is_terminal())
+		puts("");
+	v->shown = true;
+	show(v);
 }
 
 static int run(int argc, char **argv)
 {
-	sv_autotree struct json_object *s = NULL;
+	struct view v = { 0 };
 	int r, out = sv_opt_choice("-o", sv_options.output, OUTPUTS, OUT_TEXT);
 
 	if (out < 0)
 		return SV_EXIT_USAGE;
 	if (argc > 0)
 		return sv_fail_usage("too many arguments: '%s'", argv[0]);
-	r = sv_api_get("/v1/status", &s);
-	if (r)
-		return r;
-	if (out == OUT_TEXT)
-		r = show(s);
-	else
-		sv_print_tree(s, out == OUT_YAML);
-	if (!r && count_states(s, false) > 0)
-		r = SV_EXIT_NOT_PUBLISHED;
+	v.output = (enum output)out;
+	if (sv_options.watch) {
+		const struct sv_screen screen = { load_again, show_again, &v };
+
+		r = sv_screen_run(&screen);
+	} else {
+		r = load(&v);
+		if (r)
+			r = sv_fail((enum sv_exit)r, "%s", sv_api_error());
+		else
+			show(&v);
+		if (!r && count_states(v.status, false) > 0)
+			r = SV_EXIT_NOT_PUBLISHED;
+	}
+	forget(&v);
 	return r;
 }
 
 static const struct sv_opt opts[] = {
 	SV_OPT_OUTPUT(OUTPUTS),
+	SV_OPT_WATCH("show it again whenever something changes"),
 	SV_OPT_END,
 };
 
@@ -273,7 +307,9 @@ const struct sv_verb sv_verb_status = {
 	.name = "status",
 	.args = "[OPTION...]",
 	.summary = "Show how the daemon is, and every problem there is",
-	.details = "Exit code 0 if every wanted volume is published, else 5.",
+	.details =
+		"Exit code 0 if every wanted volume is published, else 5. With -w, a terminal shows it in\n"
+		"place and waits for a daemon that restarts; elsewhere each change prints it once more.",
 	.opts = opts,
 	.run = run,
 };

@@ -32,7 +32,7 @@ char *sv_path_clean_absolute(const char *path)
 	char *out = calloc(1, strlen(path) + 2);
 
 	if (out && add_elements(out, path) == out)
-		out[0] = '/';
+		memcpy(out, "/", 2);
 	return out;
 }
 

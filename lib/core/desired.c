@@ -85,6 +85,8 @@ int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv
 
 	if (!s)
 		return -ENOMEM;
+	if (s->secret && sv_secret_equal(s->secret, secret))
+		return 0; /* told again: nothing has changed */
 	sv_secret_unref(s->secret);
 	s->secret = sv_secret_ref(secret);
 	s->updated_ms = now_ms;

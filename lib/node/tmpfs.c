@@ -12,9 +12,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
+
+#define VOLUME_FLAGS (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC)
 
 int sv_swap_policy_parse(const char *text, enum sv_swap_policy *ret)
 {
@@ -174,7 +177,9 @@ int sv_tmpfs_is_volume(int fd)
 		return r;
 	if (fstatfs(fd, &fs) < 0)
 		return -errno;
-	return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+	/* Ours are always like this; one that is not was put there, or over ours, by somebody else. */
+	return (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) &&
+	       (fs.f_flags & VOLUME_FLAGS) == VOLUME_FLAGS;
 }
 
 int sv_tmpfs_detach(int parent_fd, const char *name)

@@ -403,6 +403,15 @@ static int sync_volume(const struct sv_node *n, struct sv_action *action)
 	}
 	action->is_mounted = r > 0;
 	r = action->is_mounted ? publish_over(n, action, target) : publish_new(n, action);
+	if (r < 0 && !action->mounted && action->fault == SV_FAULT_OCCUPIED &&
+	    action->generation > 1) {
+		/* by the volume that we had, perhaps, and which something covered for a while */
+		target = open_volume(n, action);
+		if (target >= 0 && sv_tmpfs_is_volume(target) > 0) {
+			action->is_mounted = true;
+			r = publish_over(n, action, target);
+		}
+	}
 	if (r == 0) {
 		unlink_name(n, action, action->former_ns, action->former_pod);
 		r = link_name(n, action, &action->err);

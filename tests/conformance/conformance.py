@@ -4,8 +4,8 @@
 
 conformance.py [--build DIR] [--only S05*] [-v] [--jobs N]
 
-A daemon a case: the texts are used as they stand, and nearly all of them name one pod `p`. Cases that
-difference 9 changes run once more under --env-names=strict, where they hold as the table has them.
+A daemon a case: the texts are used as they stand, and nearly all of them name one pod `p`. Cases
+that difference 9 changes run once more under --env-names=strict, where the table holds as it is.
 """
 
 import base64

@@ -461,6 +461,7 @@ def targets_that_are_occupied():
 
 @suite.test
 def foreign_mounts_survive_a_restart():
+    """A part of somebody else's tmpfs, even with a volume's own options, is no volume."""
     with Daemon() as d:
         d.put_objects("s.yaml", secret("s", {"k": "1"}))
         elsewhere = harness.make_dir("elsewhere.")
@@ -468,23 +469,45 @@ def foreign_mounts_survive_a_restart():
         with open(canary, "w", encoding="ascii") as f:
             f.write("alive")
         os.mkdir(os.path.join(elsewhere, "empty"))
-        # A part of somebody else's tmpfs, where a volume of a Pod that nobody knows could be,
-        # and where one is wanted.
-        paths = [os.path.join(d.root, "pods", uid, "volumes/kubernetes.io~secret/v")
-                 for uid in ("unknown", "wanted")]
-        for path in paths:
-            os.makedirs(path)
-            harness.bind_mount(elsewhere, path)
-        d.put_objects("p.yaml", pod("p", {"v": "s"}, uid="wanted"))
-        failed(d, "p", "Busy")
-        d.restart()
-        d.marker()
-        check_eq(harness.read_file(canary), b"alive", "a foreign file")
-        check_eq(sorted(os.listdir(elsewhere)), ["canary", "empty"], "the foreign directory")
-        failed(d, "p", "Busy")
-        for path in paths:
+        paths = {}
+        for uid, mount_options in (("unknown", ()), ("wanted", ()),
+                                   ("unknown-ro", ("ro", "nosuid", "nodev", "noexec")),
+                                   ("wanted-ro", ("ro", "nosuid", "nodev", "noexec"))):
+            paths[uid] = os.path.join(d.root, "pods", uid, "volumes/kubernetes.io~secret/v")
+            os.makedirs(paths[uid])
+            harness.bind_mount(elsewhere, paths[uid], *mount_options)
+        wanted = ("wanted", "wanted-ro")
+        d.put_objects("p.yaml", *[pod(uid, {"v": "s"}, uid=uid) for uid in wanted])
+        for again in (False, True):
+            for uid in wanted:
+                failed(d, uid, "Busy")
+            check_eq(harness.read_file(canary), b"alive", "a foreign file")
+            check_eq(sorted(os.listdir(elsewhere)), ["canary", "empty"], "the foreign directory")
+            if not again:
+                d.restart()
+                d.marker()
+        for path in paths.values():
             check(harness.umount(path), path + " was unmounted")
-        d.wait_published("default", "p", "v")
+        for uid in wanted:
+            d.wait_published("default", uid, "v")
+
+
+@suite.test
+def a_mount_over_a_published_volume_is_left_alone():
+    with bystander() as d:
+        d.put_objects("p.yaml", secret("p", {"k": "1"}), pod("p", {"v": "p"}))
+        path = d.wait_published("default", "p", "v")["path"]
+        elsewhere = harness.make_dir("elsewhere.")
+        with open(os.path.join(elsewhere, "canary"), "w", encoding="ascii"):
+            pass
+        harness.bind_mount(elsewhere, path)
+        d.put_objects("p.yaml", secret("p", {"k": "2"}), pod("p", {"v": "p"}))
+        failed(d, "p", "Busy")
+        check_eq(os.listdir(elsewhere), ["canary"], "the directory that covers the volume")
+        check(harness.umount(path), "the cover has been unmounted")
+        v = d.wait_published("default", "p", "v")
+        check_eq(harness.read_file(v["path"] + "/k"), b"2", "content")
+        check_eq(len([m for m in harness.mounts_below(d.root) if m["path"] == path]), 1, "mounts")
 
 
 @suite.test

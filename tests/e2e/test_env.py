@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Environments from Secrets: what secretvolctl env prints, to whom, and what is remembered of it."""
+"""Environments from Secrets: what secretvolctl env prints, to whom, and what is remembered."""
 
 import base64
 import json
@@ -386,7 +386,8 @@ def fields_of_the_pod_are_known():
               "APP": "metadata.labels['app']", "XY": "metadata.labels['x/y']",
               "NOTE": "metadata.annotations['note']", "NONE": "metadata.labels['nope']",
               "NODE": "spec.nodeName"}
-    container = {"env": [field_ref(n, p) for n, p in fields.items()] + [value("ID", "$(NS)/$(NAME)")]}
+    container = {"env": [field_ref(n, p) for n, p in fields.items()]
+                 + [value("ID", "$(NS)/$(NAME)")]}
     want = {"NAME": b"p", "NS": b"ns", "UID": b"11111111-2222", "APP": b"web", "XY": b"z",
             "NOTE": b"a'b]c", "NONE": b"", "NODE": b"node-7", "ID": b"ns/p"}
     with daemon_with(pod("p", {"c": container}, namespace="ns", metadata=metadata),
@@ -414,7 +415,7 @@ def other_sources_are_refused_by_name():
 
 
 class PodWatch:
-    """A watch that is already there when the change comes: what it tells is a change, not a state."""
+    """A watch that is there when the change comes: what it tells is a change, not a state."""
 
     def __init__(self, d, name):
         self.events = d.watch("/v1/pods")

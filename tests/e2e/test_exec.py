@@ -1,9 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""secretvolctl exec: a command with a container's mounts and environment, and nothing left behind."""
+"""secretvolctl exec: a command with a container's mounts and environment; nothing is left."""
 
 import contextlib
-import fcntl
 import os
 import pty
 import select
@@ -71,8 +70,8 @@ def command(d, *args):
 
 def run(d, *args, **options):
     """secretvolctl exec to its end, as text."""
-    options = dict({"text": True, "capture_output": True, "timeout": harness.DEADLINE_S, "cwd": "/"},
-                   **options)
+    options = dict({"text": True, "capture_output": True, "timeout": harness.DEADLINE_S,
+                    "cwd": "/"}, **options)
     if "input" not in options:
         options["stdin"] = subprocess.DEVNULL
     return subprocess.run(command(d, *args), check=False, **options)
@@ -341,7 +340,7 @@ def standard_streams_are_passed_on():
 
 @suite.test
 def nothing_of_the_clients_is_inherited():
-    """Least of all a connection to the daemon: it would count as root's for a command that is not."""
+    """Least of all a connection to the daemon: it would count as root's for one who is not."""
     with daemon_with(pod("p", volumes={})) as d:
         names = shell(d, "for f in /proc/self/fd/*; do readlink $f || true; done").splitlines()
         check_eq([n for n in names if n.startswith(("socket:", "anon_inode"))], [], "descriptors")
@@ -355,7 +354,7 @@ def nothing_of_the_clients_is_inherited():
 
 @suite.test
 def a_terminal_is_the_commands():
-    code = ("import termios\nos.write(1, b'tty %d\\n' % (sys.stdin.isatty() and sys.stdout.isatty()))\n"
+    code = ("os.write(1, b'tty %d\\n' % (sys.stdin.isatty() and sys.stdout.isatty()))\n"
             "os.write(1, b'group %d\\n' % (os.tcgetpgrp(0) == os.getpgrp()))\n"
             "os.write(1, b'line ' + os.read(0, 100))\nimport signal\nos.write(1, b'ready\\n')\n"
             "signal.signal(signal.SIGINT, signal.SIG_DFL)\nsignal.pause()")
@@ -490,9 +489,9 @@ def what_no_environment_can_hold_is_told_before_the_command():
         check_fails(d, 1, "many", "--", "echo", "ran", texts=("environment", "too large"))
         check_fails(d, 1, "arg", texts=("too large",))
         check_fails(d, 5, "narg", texts=("NUL", "command or args"))
+        prefixed = {"secretRef": {"name": "s"}, "prefix": "A="}
         with daemon_with(pod("p", volumes={}, env=[{"name": "A=B", "value": "x"}]),
-                         pod("q", volumes={}, envFrom=[{"secretRef": {"name": "s"}, "prefix": "A="}])
-                         ) as bad:
+                         pod("q", volumes={}, envFrom=[prefixed])) as bad:
             check_fails(bad, 4, "p", "--", "true", texts=("not found",))
             check_fails(bad, 4, "q", "--", "true", texts=("not found",))
 
@@ -579,7 +578,8 @@ def mount_paths_that_cannot_be_had_are_refused_by_name():
                 pod("dir", [("v", "/mnt", {"subPath": "k"})])]
     with daemon_with(secret("s", {"k": "value"}), *objects) as d, no_trace():
         for name, path in bad.items():
-            check_fails(d, 1, name, "--", "echo", "ran", texts=('mountPath "%s"' % path, "must not"))
+            check_fails(d, 1, name, "--", "echo", "ran", 
+                        texts=('mountPath "%s"' % path, "must not"))
         check_fails(d, 1, "same", "--", "echo", "ran", texts=("/mnt/x", "two mounts"))
         check_fails(d, 1, "file", "--", "echo", "ran", texts=("/etc/passwd", "is a file here"))
         check_fails(d, 1, "below", "--", "echo", "ran", texts=("/etc/passwd/x/y", "is a file"))
@@ -630,7 +630,8 @@ def what_a_covered_directory_holds_is_still_there():
             "print(sum(int(open('/srv/file-%04d' % n).read()) for n in range(1500)))",
             "print(open('/srv/mounted/inside').read(), os.readlink('/srv/link'), "
             "os.readlink('/srv/dangling'))",
-            "print([oct(os.lstat('/srv/' + n).st_mode) for n in names if n[0] != 'f' or n == 'fifo'])",
+            "print([oct(os.lstat('/srv/' + n).st_mode) for n in names "
+            "if n[0] != 'f' or n == 'fifo'])",
             "open('/srv/null', 'w').write('x')",
             "import socket; socket.socket(socket.AF_UNIX).connect('/srv/socket')",
             "print(open('/srv/new/x/k').read())"))
@@ -665,11 +666,13 @@ def files_of_a_covered_directory_are_the_hosts_own():
 def mounts_are_read_only_for_root():
     with daemon_with(secret("s", {"k": "value", "d": "x"}),
                      pod("p", [("v", "/mnt"), ("v", "/%s/f" % ABSENT, {"subPath": "k"}),
-                               ("v", "/%s/e" % ABSENT, {"subPath": "none"})])) as d:
+                               ("v", "/%s/e" % ABSENT, {"subPath": "none"}),
+                               ("v", "/%s/part" % ABSENT, {"subPath": "..data"})])) as d:
         script = ("for c in 'touch /mnt/new' 'rm /mnt/k' 'chmod 0600 /mnt/..data/k' "
-                  "'mv /mnt/k /mnt/j' 'tee /%s/f' 'touch /%s/e/new'; do "
-                  "$c 2>&1 </dev/null | grep -c 'Read-only file system'; done" % (ABSENT, ABSENT))
-        check_eq(shell(d, script).split(), ["1"] * 6, "refusals")
+                  "'mv /mnt/k /mnt/j' 'tee /%s/f' 'touch /%s/e/new' "
+                  "'touch /%s/part/new' 'tee /%s/part/k' 'chmod 0600 /%s/part/k'; do "
+                  "$c 2>&1 </dev/null | grep -c 'Read-only file system'; done" % ((ABSENT,) * 5))
+        check_eq(shell(d, script).split(), ["1"] * 9, "refusals")
         options = shell(d, "grep ' /mnt ' /proc/self/mountinfo").split()[5].split(",")
         check(set(options) >= {"ro", "nosuid", "nodev", "noexec"}, "mount options %s" % options)
 
@@ -711,12 +714,13 @@ def an_update_is_seen_while_the_command_runs():
 
 @suite.test
 def a_command_outlives_its_pod():
-    """What it has open stays open, but a removed volume holds nothing any more (as for containers)."""
+    """But a volume that was removed holds nothing any more, as for containers."""
     with Daemon() as d:
         d.put_objects("s.yaml", secret("s", {"k": "one"}))
         d.put_objects("p.yaml", pod("p", [("v", "/mnt")]))
         d.wait_published("default", "p", "v")
-        with Child(d, "p", "--", "sh", "-c", "cat /mnt/k; echo; read x; ls /mnt; echo end") as child:
+        script = "cat /mnt/k; echo; read x; ls /mnt; echo end"
+        with Child(d, "p", "--", "sh", "-c", script) as child:
             check_eq(child.line(), "one", "before")
             d.delete("p.yaml")
             d.wait_gone("default", "p", "v")
@@ -736,11 +740,15 @@ def a_sub_path_keeps_what_it_had():
         d.put_objects("s.yaml", secret("s", {"k": "one"}))
         d.put_objects("p.yaml", pod("p", [("v", "/mnt"), ("v", "/%s/f" % ABSENT, {"subPath": "k"}),
                                           ("v", "/%s/d" % ABSENT, {"subPath": "d"})],
-                                    {"v": items}))
+                                    {"v": items}, spec={"securityContext": {"fsGroup": 4321}}))
         v = d.wait_published("default", "p", "v")
         first = os.readlink(v["path"] + "/..data")
         show = "cat /mnt/k /%s/f /%s/d/e/k; echo" % (ABSENT, ABSENT)
-        with Child(d, "p", "--", "sh", "-c", "%s; while read x; do %s; done" % (show, show)) as child:
+        modes = "stat -L -c '%%a %%g' %s %s/e %s/e/k"
+        check_eq(shell(d, modes % (("/%s/d" % ABSENT,) * 3)), shell(d, modes % (("/mnt/d",) * 3)),
+                 "modes and groups")
+        loop = "%s; while read x; do %s; done" % (show, show)
+        with Child(d, "p", "--", "sh", "-c", loop) as child:
             check_eq(child.line(), "oneoneone", "before")
             for n, word in enumerate(("two", "three", "four")):
                 d.put_objects("s.yaml", secret("s", {"k": word}))
@@ -765,7 +773,8 @@ def a_sub_path_stays_in_the_volume():
             with harness.writable(path) as view:
                 os.symlink("../../../../../../../etc", view + "/out")
                 os.symlink("/etc", view + "/abs")
-            check_fails(d, 1, name, "--", "ls", "/mnt", texts=("subPath", "leads out of the volume"))
+            check_fails(d, 1, name, "--", "ls", "/mnt",
+                        texts=("subPath", "leads out of the volume"))
         check_eq(shell(d, "cat /mnt/k", "inside"), "value", "a link inside the volume")
         for name in ("missing", "dots"):
             check_eq(shell(d, "ls -A /mnt; stat -c %a /mnt; ! touch /mnt/x 2>/dev/null", name),
@@ -812,7 +821,8 @@ def users_and_groups_are_the_pods():
         "user": (ids("user", runAsUser=1234), "1234 0 0"),
         "both": (ids("both", runAsUser=1234, runAsGroup=77), "1234 77 77"),
         "fs": (ids("fs", runAsUser=1234, runAsGroup=77, fsGroup=2000), "1234 77 77 2000"),
-        "more": (ids("more", runAsUser=1, fsGroup=2000, supplementalGroups=[5, 6]), "1 0 0 5 6 2000"),
+        "more": (ids("more", runAsUser=1, fsGroup=2000, supplementalGroups=[5, 6]),
+                 "1 0 0 5 6 2000"),
         "own": (ids("own", {"runAsUser": 99, "runAsGroup": 98}, runAsUser=1234, fsGroup=7),
                 "99 98 98 7"),
         "group": (ids("group", runAsGroup=55), "0 55 55"),
@@ -823,8 +833,8 @@ def users_and_groups_are_the_pods():
             got = shell(d, "id -u; id -g; id -G", name).split()
             check_eq((got[:2], sorted(set(got[2:]), key=int)),
                      (want.split()[:2], sorted(set(want.split()[2:]), key=int)), "ids of " + name)
-        check_eq(shell(d, "cat /mnt/k; stat -c '%u %g %a' /mnt/..data/k", "fs"), "value0 2000 440\n",
-                 "fsGroup opens a file of mode 0400")
+        check_eq(shell(d, "cat /mnt/k; stat -c '%u %g %a' /mnt/..data/k", "fs"),
+                 "value0 2000 440\n", "fsGroup opens a file of mode 0400")
         check_eq(run(d, "both", "--", "cat", "/mnt/k").returncode, 1, "without it nobody may read")
         # No way back, and no capabilities.
         check_eq(shell(d, "grep -E '^Cap(Eff|Prm):' /proc/self/status | grep -vc 0000000000000000"

