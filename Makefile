@@ -36,7 +36,7 @@ DEPS_CHECK := check python3 python3-yaml curl util-linux runc crun podman catato
 DEPS_DEB   := debhelper dpkg-dev fakeroot
 CI_PACKAGES := $(DEPS_DEB) lintian systemd-container \
               clang clang-format clang-tidy libclang-rt-14-dev cppcheck valgrind shellcheck \
-              prometheus
+              prometheus mandoc zsh fish
 
 PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid libseccomp libcap-ng
 

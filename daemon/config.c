@@ -41,8 +41,8 @@ static const struct option_def {
 	  "status socket (default ROOT/secretvold.sock)" },
 	{ "socket-group", "GROUP", STRING, offsetof(struct sv_config, socket_group), NULL,
 	  "group that may read status besides root" },
-	{ "metrics-address", "[HOST]:PORT", STRING, offsetof(struct sv_config, metrics_address), NULL,
-	  "serve /metrics over TCP; loopback if no address is given (default: off)" },
+	{ "metrics-address", "HOST:PORT", STRING, offsetof(struct sv_config, metrics_address), NULL,
+	  "serve /metrics over TCP too; without HOST on loopback (default: off)" },
 	{ "swap-policy", "POLICY", SWAP, offsetof(struct sv_config, swap_policy), "avoid",
 	  "avoid, require or ignore: whether Secrets may reach swap" },
 	{ "volume-size-limit", "BYTES", SIZE, offsetof(struct sv_config, volume_size_limit), "16Mi",
@@ -194,7 +194,7 @@ static void print_help(void)
 
 		(void)snprintf(left, sizeof(left), "--%s%s%s", options[i].flag,
 			       options[i].arg ? "=" : "", options[i].arg ? options[i].arg : "");
-		(void)printf("  %-28s %s", left, options[i].help);
+		(void)printf("  %-30s %s", left, options[i].help);
 		if (options[i].preset)
 			(void)printf(" (default %s)", options[i].preset);
 		(void)printf("\n");
@@ -362,7 +362,7 @@ static int complete(struct sv_config *c, struct sv_err *err)
 				  c->root_dir);
 	if (c->metrics_address && sv_metrics_address(c->metrics_address, &addr) == 0)
 		return sv_err_set(err, SV_CONFIG_E_USAGE,
-				  "metrics-address: '%s' is not [HOST]:PORT with an IPv4 address, an "
+				  "metrics-address: '%s' is not HOST:PORT with an IPv4 address, an "
 				  "IPv6 address in brackets, or localhost",
 				  c->metrics_address);
 	if (c->manifest_dirs.n == 0 &&

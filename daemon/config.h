@@ -30,8 +30,8 @@ struct sv_config {
 	char *root_dir; /* absolute */
 	struct sv_strings manifest_dirs;
 	char *node_name;
-	char *socket;       /* NULL: ROOT/secretvold.sock */
-	char *socket_group; /* NULL: root only */
+	char *socket;          /* NULL: ROOT/secretvold.sock */
+	char *socket_group;    /* NULL: root only */
 	char *metrics_address; /* NULL: none; see metrics_http.h */
 	enum sv_swap_policy swap_policy;
 	int64_t volume_size_limit, manifest_size_limit; /* bytes */

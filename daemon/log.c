@@ -163,7 +163,12 @@ __attribute__((format(printf, 3, 0))) static void write_line(enum sv_log_level l
 	sv_buf_vprintf(&b, fmt, ap);
 	sv_text_escape(line, sizeof(line), b.failed ? "out of memory" : b.ptr);
 	if (line_format == SV_LOG_JOURNAL) {
-		if (!send_to_journal(level, f, line))
+		/*
+		 * An error may be the last word of this process, and what is sent has no unit if
+		 * the journal comes to it when the process is gone; the stream has.
+		 */
+		if ((level == SV_LOG_ERROR && f->id == SV_LOG_PLAIN && stderr_is_journal()) ||
+		    !send_to_journal(level, f, line))
 			(void)fprintf(stderr, "<%d>%s\n", levels[level].priority, line);
 		return;
 	}

@@ -254,8 +254,9 @@ static void apply(struct daemon *d, const struct sv_config *new)
 	    differs(old->metrics_address, new->metrics_address) ||
 	    differs(old->node_name, new->node_name) || old->swap_policy != new->swap_policy ||
 	    dirs_differ(&old->manifest_dirs, &new->manifest_dirs))
-		sv_log_warn("reload: root-dir, manifest-dir, socket, socket-group, metrics-address, "
-			    "node-name and swap-policy change with a restart only");
+		sv_log_warn(
+			"reload: root-dir, manifest-dir, socket, socket-group, metrics-address, "
+			"node-name and swap-policy change with a restart only");
 	old->volume_size_limit = new->volume_size_limit;
 	old->manifest_size_limit = new->manifest_size_limit;
 	old->grace_ms = new->grace_ms;

@@ -298,7 +298,8 @@ static void on_done(void *arg, struct sv_action *action)
 	outcome = sv_reconcile_finish(&m->desired, &m->actuals, a, action, &m->opts,
 				      sv_monotonic_ms(), sv_unix_ms());
 	sv_metrics_carried_out(&m->metrics, a, action, outcome);
-	if (action->result < 0 && action->since_us) /* it still waits, longer than what came since */
+	/* The change still waits, and has for longer than what came since. */
+	if (action->result < 0 && action->since_us)
 		a->changed_us = action->since_us;
 	if (action->kind == SV_ACTION_CLEAN && action->result < 0)
 		sv_log_warn("volume %s/%s/%s: %s; will be retried", a->ns, a->pod, a->volume,
@@ -322,7 +323,7 @@ static void note_change(struct sv_actual *a, struct sv_action *action)
 		action->since_us = a->changed_us;
 		a->changed_us = 0;
 	} else if (a->state == SV_STATE_UNUSED ||
-		 (!action && !a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
+		   (!action && !a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
 		a->changed_us = 0;
 	}
 }

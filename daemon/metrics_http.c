@@ -75,19 +75,21 @@ socklen_t sv_metrics_address(const char *text, struct sockaddr_storage *ret)
 /* "127.0.0.1:9464", as it turned out: the port may have been the kernel's choice. */
 static void describe(int fd, char *text, size_t size)
 {
-	struct sockaddr_storage a = { 0 };
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} a = { .v6 = { 0 } };
 	socklen_t len = sizeof(a);
 	char host[INET6_ADDRSTRLEN] = "";
 
-	(void)getsockname(fd, (struct sockaddr *)&a, &len);
-	if (a.ss_family == AF_INET6) {
-		(void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-		(void)snprintf(text, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+	(void)getsockname(fd, &a.any, &len);
+	if (a.any.sa_family == AF_INET6) {
+		(void)inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof(host));
+		(void)snprintf(text, size, "[%s]:%u", host, ntohs(a.v6.sin6_port));
 	} else {
-		(void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-		(void)snprintf(text, size, "%s:%u", host, ntohs(v4->sin_port));
+		(void)inet_ntop(AF_INET, &a.v4.sin_addr, host, sizeof(host));
+		(void)snprintf(text, size, "%s:%u", host, ntohs(a.v4.sin_port));
 	}
 }
 
@@ -132,14 +134,13 @@ static void on_epoll(uv_poll_t *poll, int status, int events)
 	run_http(poll->data);
 }
 
-/* Whoever has waited for longest makes room, so that idle peers keep nobody out. */
+/* Whoever has waited for longest makes room, so that idle peers keep nobody out. The newest come first. */
 static void make_room(struct sv_metrics_http *h)
 {
 	struct peer *p, *oldest = NULL;
 
 	for (p = h->peers; p; p = p->next)
-		if (!oldest ||
-		    p->since_ms <= oldest->since_ms) /* the list begins with the newest */
+		if (!oldest || p->since_ms <= oldest->since_ms)
 			oldest = p;
 	if (oldest)
 		(void)shutdown(oldest->fd, SHUT_RDWR);

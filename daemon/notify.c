@@ -8,6 +8,7 @@
 #include "log.h"
 
 #define STATUS_DELAY_MS 200 /* bursts of changes are one status line */
+#define LATE_MS 10000       /* a source that has not answered by then delays no other service */
 
 static void after_probe(uv_work_t *req, int status)
 {
@@ -55,6 +56,18 @@ static void on_status(uv_timer_t *timer)
 	send_status(timer->data, "");
 }
 
+/*
+ * What is ordered after us must not wait for ever for a source that is away, nor may systemd lose
+ * patience and kill us: volumes of an earlier run are there, and /readyz tells the rest.
+ */
+static void on_late(uv_timer_t *timer)
+{
+	(void)timer;
+	if (sd_notify(0, "READY=1\nSTATUS=waiting for a source that has not answered yet") > 0)
+		sv_log_warn("a source has not answered yet; what waits for this service no longer "
+			    "does");
+}
+
 void sv_notify_init(struct sv_notify *n, uv_loop_t *loop, struct sv_manager *manager)
 {
 	uint64_t usec = 0;
@@ -66,11 +79,13 @@ void sv_notify_init(struct sv_notify *n, uv_loop_t *loop, struct sv_manager *man
 	if (sd_watchdog_enabled(0, &usec) > 0 &&
 	    usec >= 2000) /* twice in the time that is allowed */
 		uv_timer_start(&n->watchdog, on_watchdog, usec / 2000, usec / 2000);
+	uv_timer_start(&n->status, on_late, LATE_MS, 0);
 }
 
 void sv_notify_ready(struct sv_notify *n)
 {
 	n->ready = true;
+	uv_timer_stop(&n->status);
 	send_status(n, "READY=1\n");
 }
 

@@ -21,7 +21,7 @@ struct sv_notify {
 
 void sv_notify_init(struct sv_notify *n, uv_loop_t *loop, struct sv_manager *manager);
 
-/* The first synchronisation is done. */
+/* The first synchronisation is done. If that takes long, systemd is told READY=1 before. */
 void sv_notify_ready(struct sv_notify *n);
 /* Counts may have changed: the status line follows in a moment. */
 void sv_notify_changed(struct sv_notify *n);

@@ -3,7 +3,6 @@
 #include "server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -587,20 +586,6 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	*context = NULL;
 }
 
-__attribute__((format(printf, 2, 0))) static void on_http_log(void *cls, const char *fmt,
-							      va_list ap)
-{
-	sv_autobuf struct sv_buf b = { 0 };
-
-	(void)cls;
-	sv_buf_vprintf(&b, fmt, ap);
-	if (!b.failed && b.len > 0) {
-		while (b.len > 0 && b.ptr[b.len - 1] == '\n')
-			b.ptr[--b.len] = '\0';
-		sv_log_debug("status socket: %s", b.ptr);
-	}
-}
-
 /* ---- life ---------------------------------------------------------------------------------- */
 
 /* A socket that nobody listens on any more may be replaced; anything else may not. */
@@ -638,9 +623,7 @@ int sv_server_passed(int *ret_fd, gid_t *ret_gid, struct sv_err *err)
 		return sv_err_set(err, -EINVAL,
 				  "what was passed is not one listening Unix stream socket "
 				  "(ListenStream= with a path)");
-	/* systemd makes it a blocking one, and we accept until there is nobody left */
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
 		return sv_err_set(err, -errno, "cannot take the socket that was passed");
 	if (addr.sun_path[0] == '/' && lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
 	    (st.st_mode & S_IWGRP) && st.st_gid != 0)
@@ -680,14 +663,13 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 {
 	const union MHD_DaemonInfo *info;
 
-	s->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
-					   MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-				   0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
-				   on_http_log, NULL, MHD_OPTION_CONNECTION_LIMIT, SV_PEERS_MAX + 1,
-				   MHD_OPTION_CONNECTION_TIMEOUT, SV_REQUEST_MS / 1000,
-				   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SV_HEADER_MAX + 4096,
-				   MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-				   MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+	s->http = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		on_request, s, MHD_OPTION_CONNECTION_LIMIT, SV_PEERS_MAX + 1,
+		MHD_OPTION_CONNECTION_TIMEOUT, SV_REQUEST_MS / 1000,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SV_HEADER_MAX + 4096,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED,
+		on_completed, NULL, MHD_OPTION_END);
 	if (!s->http)
 		return sv_err_set(err, -ENOMEM, "cannot start the status server");
 	info = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD);

@@ -168,7 +168,7 @@ static int translate(struct sv_client *c, CURLcode code)
 	case CURLE_RECV_ERROR:
 		if (c->status == 0)
 			return sv_err_set(
-				&c->err, SV_CLIENT_E_UNREACHABLE,
+				&c->err, SV_CLIENT_E_CLOSED,
 				"secretvold at %s closed the connection without an answer",
 				c->socket);
 		/* fall through */

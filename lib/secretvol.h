@@ -23,6 +23,7 @@ enum {
 	SV_CLIENT_E_STOPPED,  /* the callback asked to stop */
 	SV_CLIENT_E_PROTOCOL, /* the answer could not be understood */
 	SV_CLIENT_E_TIMEOUT,  /* the deadline of the request passed */
+	SV_CLIENT_E_CLOSED,   /* it was there, and closed the connection without an answer */
 };
 
 struct sv_client;

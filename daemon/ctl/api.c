@@ -69,8 +69,9 @@ static int collect(void *arg, const char *data, size_t len)
 
 static enum sv_exit exit_of(int r)
 {
-	return r == SV_CLIENT_E_UNREACHABLE || r == SV_CLIENT_E_TIMEOUT ? SV_EXIT_UNREACHABLE :
-									  SV_EXIT_FAILED;
+	return r == SV_CLIENT_E_UNREACHABLE || r == SV_CLIENT_E_TIMEOUT || r == SV_CLIENT_E_CLOSED ?
+		       SV_EXIT_UNREACHABLE :
+		       SV_EXIT_FAILED;
 }
 
 static enum sv_exit exit_of_status(int r)
@@ -235,6 +236,8 @@ enum sv_watch_end sv_api_watch(const char *path, long timeout_ms, sv_api_watch_f
 	case SV_CLIENT_E_STATUS:
 		return sv_client_status(c) == 503 || sv_client_status(c) == 429 ? SV_WATCH_BUSY :
 										  SV_WATCH_FAILED;
+	case SV_CLIENT_E_CLOSED: /* it is stopping */
+		return SV_WATCH_ENDED;
 	case SV_CLIENT_E_PROTOCOL: /* cut off in the middle: the text is there */
 		return sv_client_status(c) == 200 ? SV_WATCH_ENDED : SV_WATCH_FAILED;
 	case 0:

@@ -161,7 +161,7 @@ static void show_mounts(struct json_object *v)
 	section("Mounts:", &t);
 }
 
-/* The generation that is mounted, and the one that would be if all that is known had been applied. */
+/* The generation that is mounted, and the one that would be if nothing stood in its way. */
 static void show_generation(struct json_object *v)
 {
 	int64_t present = sv_int(v, "generation"), wanted = sv_int(v, "wantedGeneration");
@@ -517,8 +517,8 @@ const struct sv_verb sv_verb_describe = {
 	.args = "volume|pod NAME [OPTION...]",
 	.summary = "Show everything about one volume or pod",
 	.details =
-		"A volume's NAME is POD/VOLUME; NAMESPACE/ may stand before a NAME. Of a volume it says why it\n"
-		"is not there, or not new, and what to do next.",
+		"A volume's NAME is POD/VOLUME; NAMESPACE/ may stand before a NAME. Of a volume\n"
+		"it says why it is not there, or not new, and what to do next.",
 	.opts = opts,
 	.run = run,
 };

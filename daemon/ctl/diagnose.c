@@ -204,10 +204,10 @@ void sv_diagnose_findings(const struct sv_about *x, struct json_object *v)
 			show_missing_key(&n, x, v, item);
 	}
 	for (i = 0; i < sv_count(v, "keptSecrets"); i++) {
-		sv_autofree char *text = sv_text(
-			"Secret \"%s\" is immutable and was replaced or deleted: the volume keeps the "
-			"one that it was published from",
-			json_object_get_string(sv_element(v, "keptSecrets", i)));
+		sv_autofree char *text =
+			sv_text("Secret \"%s\" is immutable and was replaced or deleted: "
+				"the volume keeps the one that it was published from",
+				json_object_get_string(sv_element(v, "keptSecrets", i)));
 
 		finding(&n, "Findings:", text);
 	}

@@ -142,11 +142,12 @@ static int start_watcher(struct run *r)
 	if (r->watcher == 0) {
 		struct watch w = { .fd = fds[1] };
 
+		entered = false; /* the screen is the parent's to leave, and so is the connection */
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(0);
 		(void)sigprocmask(SIG_SETMASK, &r->old_signals, NULL);
-		sv_api_done(); /* the connection is the parent's */
+		sv_api_done();
 		(void)sv_api_watch("/v1/volumes?watch=1", 0, on_change, &w);
 		_exit(0);
 	}

@@ -307,9 +307,9 @@ const struct sv_verb sv_verb_status = {
 	.name = "status",
 	.args = "[OPTION...]",
 	.summary = "Show how the daemon is, and every problem there is",
-	.details =
-		"Exit code 0 if every wanted volume is published, else 5. With -w, a terminal shows it in\n"
-		"place and waits for a daemon that restarts; elsewhere each change prints it once more.",
+	.details = "Exit code 0 if every wanted volume is published, else 5. With -w, a terminal\n"
+		   "shows it in place and waits for a daemon that restarts; elsewhere each change\n"
+		   "prints it once more.",
 	.opts = opts,
 	.run = run,
 };

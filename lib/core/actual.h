@@ -67,8 +67,8 @@ struct sv_actual {
 	/* work */
 	bool busy;              /* an action is under way */
 	int64_t busy_since_ms;  /* monotonic */
-	bool input;             /* what is wanted may have changed since the last action began */
 	int64_t changed_us;     /* monotonic: when the oldest change came that waits; 0: none */
+	bool input;             /* what is wanted may have changed since the last action began */
 	bool full;              /* no room for a new generation until an old one has gone */
 	bool queued;            /* to be looked at */
 	struct sv_actual *next; /* in the queue */

@@ -234,6 +234,13 @@ static int sort_files(struct sv_plan *plan)
 	return 0;
 }
 
+/* Memory comes in pages: many small files need more than their bytes. */
+static void add_size(struct sv_plan *plan, size_t size)
+{
+	plan->size += size;
+	plan->footprint += (size + SV_PLAN_PAGE - 1) / SV_PLAN_PAGE * SV_PLAN_PAGE;
+}
+
 static int check_files(const struct sv_plan *plan, size_t limit, struct sv_err *err)
 {
 	size_t i;
@@ -252,6 +259,12 @@ static int check_files(const struct sv_plan *plan, size_t limit, struct sv_err *
 		return sv_err_set(err, SV_PLAN_E_TOO_LARGE,
 				  "volume of %zu bytes is over the limit of %zu bytes", plan->size,
 				  limit);
+	if (plan->footprint > 2 * limit + SV_FOOTPRINT_EXTRA)
+		return sv_err_set(
+			err, SV_PLAN_E_TOO_LARGE,
+			"volume of %zu files needs %zu bytes of memory, too much for a limit "
+			"of %zu bytes",
+			plan->n_files, plan->footprint, limit);
 	return 0;
 }
 
@@ -396,7 +409,7 @@ static int make(struct builder *b, size_t limit, sv_secret_lookup lookup, void *
 	if (r)
 		return r;
 	for (i = 0; i < plan->n_files; i++)
-		plan->size += plan->files[i].size;
+		add_size(plan, plan->files[i].size);
 	r = check_files(plan, limit, err);
 	if (r)
 		return r;

@@ -27,6 +27,10 @@ enum {
 	SV_PLAN_E_UNAVAILABLE, /* the source that has a Secret cannot be reached */
 };
 
+#define SV_PLAN_PAGE 4096
+/* A footprint may be twice the limit and this much: what two generations have room for. */
+#define SV_FOOTPRINT_EXTRA (256 << 10)
+
 struct sv_plan_file {
 	char *path;  /* relative, cleaned, '/'-separated, no element is "..": see validate.h */
 	mode_t mode; /* permission bits, 0000-0777, fsGroup's bits included; no umask applies */
@@ -53,6 +57,7 @@ struct sv_plan {
 	size_t n_secrets;
 	int64_t fs_group; /* -1: none. Group of everything in the volume (R44) */
 	size_t size;      /* bytes of all values */
+	size_t footprint; /* bytes of memory that the files take: whole pages */
 };
 
 /* Modes that follow from fsGroup (R45). */

@@ -328,7 +328,8 @@ static struct json_object *environment_of(const struct sv_desired *d, const stru
 		sv_json_int(s, "generation", (int64_t)h->secrets[i].generation);
 		sv_json_int(s, "currentGeneration",
 			    now && now->secret ? (int64_t)now->generation : 0);
-		sv_json_bool(s, "stale", (now && now->secret ? now->serial : 0) != h->secrets[i].serial);
+		sv_json_bool(s, "stale",
+			     (now && now->secret ? now->serial : 0) != h->secrets[i].serial);
 		json_object_array_add(secrets, s);
 	}
 	json_object_object_add(o, "secrets", secrets);

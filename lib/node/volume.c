@@ -19,7 +19,6 @@
 #include "fsutil.h"
 
 #define DIR_MODE 0750 /* of everything above the volumes, as the kubelet's pod directories */
-#define PAGE 4096
 
 /* ---- the root directory -------------------------------------------------------------------- */
 
@@ -186,7 +185,7 @@ static void finish(struct sv_action *action, int r)
 
 static size_t pages(size_t size)
 {
-	return (size + PAGE - 1) / PAGE * PAGE;
+	return (size + SV_PLAN_PAGE - 1) / SV_PLAN_PAGE * SV_PLAN_PAGE;
 }
 
 static size_t room(const struct sv_action *action)
@@ -337,8 +336,7 @@ static int publish_new(const struct sv_node *n, struct sv_action *action)
 		return fault(action, SV_FAULT_WRITE, r);
 	r = attach(n, action, mnt);
 	if (r < 0) {
-		if (action->fault != SV_FAULT_OCCUPIED)
-			sv_remove_dirs(n->root_fd, action->id, 1);
+		sv_remove_dirs(n->root_fd, action->id, 1); /* what is empty and no mount */
 		return r;
 	}
 	action->is_mounted = action->changed = true;

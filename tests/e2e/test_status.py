@@ -274,7 +274,8 @@ def large_and_wrong_requests():
         status, _ = answer_to(d, b"GET /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 70000"
                                  b"\r\n\r\n" + b"x" * 70000)
         check_eq(status, 413, "status for a large body")
-        status, _ = answer_to(d, b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nxyz")
+        status, _ = answer_to(d, b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+                                 b"xyz")
         check_eq(status, 200, "status for a small body")
         for junk in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"HELLO\r\n\r\n",
                      b"GET\r\n\r\n", bytes(range(256)) * 10,

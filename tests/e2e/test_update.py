@@ -19,7 +19,7 @@ READ_S = 3.0  # how long readers and a writer run against each other
 
 def ready_daemon(data, source="s", args=(), **spec):
     """A daemon with Pod p, its volume v of Secret s published."""
-    d = Daemon(args=args)
+    d = Daemon(args=args, start=False)
     d.start()
     d.put_objects("secret.yaml", secret("s", data))
     d.put_objects("pod.yaml", pod("p", {"v": source}, **spec))

@@ -148,7 +148,7 @@ static const struct {
 	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", SV_CLIENT_E_PROTOCOL,
 	  200, "abc", "secretvold at " },
 	{ "this is not HTTP at all\r\n", SV_CLIENT_E_PROTOCOL, 0, NULL, "cannot understand" },
-	{ "", SV_CLIENT_E_UNREACHABLE, 0, NULL, "secretvold at " },
+	{ "", SV_CLIENT_E_CLOSED, 0, NULL, "secretvold at " },
 };
 
 START_TEST(every_answer_becomes_a_code_a_status_and_a_text)

@@ -152,7 +152,9 @@ START_TEST(a_pod_that_is_put_again_keeps_what_it_still_has)
 	expect_told("u/c");
 	put_pod(MANIFEST, "p@v", "b=s"); /* another Pod of the same name */
 	expect_told("v/b u/b u/c");
-	put_secret(MANIFEST, "s", "k=1");
+	put_secret(MANIFEST, "s", "k=1"); /* as it was: nobody is told */
+	expect_told("");
+	put_secret(MANIFEST, "s", "k=2");
 	expect_told("v/b");
 }
 END_TEST

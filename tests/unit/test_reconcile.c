@@ -232,7 +232,9 @@ END_TEST
 START_TEST(an_update_that_changes_nothing_is_none)
 {
 	publish();
-	put_secret("k=1");
+	put_secret("k=1"); /* told again: not even looked at */
+	expect_idle();
+	changed(NULL, ID);
 	unchanged(look_for(SV_ACTION_SYNC));
 	ck_assert_int_eq(outcome, SV_OUTCOME_NONE);
 	expect(SV_STATE_PUBLISHED, "", NULL);
