@@ -33,6 +33,7 @@ static bool find(const struct sv_events *e, const char *reason, const char *ns, 
 	for (i = e->n; i > 0 && e->n - i < LOOK_BACK; i--) {
 		const struct sv_event *x = &e->items[i - 1];
 
+		assert(x->volume && x->pod && x->ns && x->message);
 		if (x->reason == reason && strcmp(x->volume, volume) == 0 &&
 		    strcmp(x->pod, pod) == 0 && strcmp(x->ns, ns) == 0 &&
 		    strcmp(x->message, message) == 0) {

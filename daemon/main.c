@@ -107,8 +107,11 @@ static int find_group(const struct daemon *d, gid_t *ret, struct sv_err *err)
 /* Who may read status: a socket that was passed has an owner already, and its group wins. */
 static int find_reader(const struct daemon *d, int *ret_fd, gid_t *ret_gid, struct sv_err *err)
 {
-	gid_t configured;
-	int r = sv_server_passed(ret_fd, ret_gid, err);
+	gid_t configured = (gid_t)-1;
+	int r;
+
+	*ret_fd = -1;
+	r = sv_server_passed(ret_fd, ret_gid, err);
 
 	if (r == 0)
 		r = find_group(d, &configured, err);

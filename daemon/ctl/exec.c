@@ -6,6 +6,7 @@
  * and exit code are the command's own, and nothing is left when it ends.
  */
 #define _GNU_SOURCE
+#include <assert.h>
 #include <errno.h>
 #include <grp.h>
 #include <poll.h>
@@ -348,6 +349,7 @@ static int execute(char **command, char **env)
 	char **own = environ;
 	int e;
 
+	assert(command && command[0]);
 	sv_api_done(); /* the command must not inherit a connection that counts as root's */
 	(void)fflush(stdout);
 	(void)signal(SIGPIPE, SIG_DFL);

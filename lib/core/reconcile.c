@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reconcile.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +230,7 @@ static enum sv_outcome start_remove(const struct sv_desired *d, struct sv_actual
 
 int sv_reconcile_identify(struct sv_actual *a, const struct sv_wanted *w)
 {
+	assert(a->ns && a->pod);
 	a->origin = (int)w->origin;
 	if (strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0)
 		return 0;

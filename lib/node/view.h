@@ -17,7 +17,7 @@ struct sv_view_mount {
 	const char *source; /* absolute path of a volume's root; "" for an empty directory */
 	const char *
 		sub_path; /* below it, "" for all of it (R19); a link may not lead out of the volume */
-		/* what it leads to is kept as it is now, whatever becomes of the volume (R62) */
+	/* what it leads to is kept as it is now, whatever becomes of the volume (R62) */
 	const char *target; /* mountPath as written: made absolute and cleaned here (R18) */
 };
 
