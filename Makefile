@@ -200,7 +200,8 @@ format-check:
 	clang-format --dry-run -Werror $(SOURCES)
 
 tidy: compile_commands.json
-	clang-tidy -p $(BUILD) --quiet $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC)
+	printf '%s\n' $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC) | \
+		xargs -P $$(nproc) -n 4 clang-tidy -p $(BUILD) --quiet
 
 compile_commands.json:
 	@mkdir -p $(BUILD)

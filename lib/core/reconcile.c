@@ -230,7 +230,7 @@ static enum sv_outcome start_remove(const struct sv_desired *d, struct sv_actual
 
 int sv_reconcile_identify(struct sv_actual *a, const struct sv_wanted *w)
 {
-	assert(a->ns && a->pod);
+	assert(a->ns && a->pod && w->pod->ns && w->pod->name);
 	a->origin = (int)w->origin;
 	if (strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0)
 		return 0;

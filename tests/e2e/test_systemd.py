@@ -64,6 +64,15 @@ def remove_cgroups(name):
             poll_until(lambda path=base: remove_dir(path), "the end of " + base, 10.0)
 
 
+def remove_stale_cgroups():
+    """What runs left that were killed with no time to clean up."""
+    for m in harness.mounts():
+        for path in glob.glob(os.path.join(m["path"], "svt-*-*")) if "cgroup" in m["fstype"] else ():
+            name = os.path.basename(path)
+            if not os.path.exists("/proc/" + name.split("-")[1]):
+                remove_cgroups(name)
+
+
 def remove_dir(path):
     """A cgroup is busy until the last process that was killed has been reaped."""
     try:
@@ -75,6 +84,14 @@ def remove_dir(path):
     return True
 
 
+class Plug:
+    """What harness.end_at_once() pulls."""
+
+    def __init__(self, machine_to_end):
+        self.process = self
+        self.kill = machine_to_end.end
+
+
 class Machine(Daemon):
     """A booted systemd. What Daemon can ask and do goes to the daemon in there."""
 
@@ -84,6 +101,7 @@ class Machine(Daemon):
         self.log_path = os.path.join(self.home, "console.log")
         self.leader = None
         self.process = None
+        self.plug = Plug(self)
         self.env = {}
         self.n_markers = 0
         try:
@@ -101,6 +119,7 @@ class Machine(Daemon):
         self.tree = os.path.join(self.home, "root")
         for name in ("upper", "work", "root"):
             os.mkdir(os.path.join(self.home, name), 0o755)
+        remove_stale_cgroups()
         cgroup = os.path.join(cgroup2_root(), self.name)
         try:
             os.mkdir(cgroup)
@@ -128,7 +147,7 @@ class Machine(Daemon):
                      "--console=pipe", "--notify-ready=yes", "systemd.unit=" + TARGET],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                     env=dict(self.environment(), NOTIFY_SOCKET=ready.getsockname()))
-            harness._running.add(self)
+            harness._running.add(self.plug)
             self._await_boot(ready)
 
     def _await_boot(self, ready):
@@ -151,7 +170,7 @@ class Machine(Daemon):
         if self.process:
             self.process.kill()
             self.process.wait()
-        harness._running.discard(self)
+        harness._running.discard(self.plug)
         harness.umount(os.path.join(self.home, "root"))
         remove_cgroups(self.name)
         shutil.rmtree(self.home, ignore_errors=True)
