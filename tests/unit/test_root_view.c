@@ -240,7 +240,7 @@ END_TEST
 START_TEST(a_covered_directory_looks_as_before)
 {
 	const struct sv_view_mount m = { vol, "", "T/host/new" };
-	sv_autofree char *before = NULL, *after = NULL, *want = NULL, *full = at("T/host");
+	sv_autofree char *before = NULL, *after = NULL, *full = at("T/host");
 	struct stat a, b;
 	char *new;
 	int fd;
