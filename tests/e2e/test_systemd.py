@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -89,7 +90,12 @@ class Plug:
 
     def __init__(self, machine_to_end):
         self.process = self
-        self.kill = machine_to_end.end
+        self.machine = machine_to_end
+
+    def kill(self):
+        for signum in (signal.SIGTERM, signal.SIGINT):  # timeout(1) sends it twice
+            signal.signal(signum, signal.SIG_IGN)
+        self.machine.end()
 
 
 class Machine(Daemon):
