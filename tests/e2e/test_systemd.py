@@ -296,7 +296,8 @@ def install(m):
 def plain_environment():
     """Without what an outer make told its own."""
     return {k: v for k, v in os.environ.items()
-            if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BUILD", "DESTDIR", "PREFIX")}
+            if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BUILD", "DESTDIR", "PREFIX",
+                         "CC", "CFLAGS", "LDFLAGS", "SAN", "WERROR")}
 
 
 def installed():
