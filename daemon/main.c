@@ -59,12 +59,13 @@ static int check_mounts(const struct daemon *d, struct sv_err *err)
 	}
 	if (r > 0)
 		sv_log_err(
-			"the usual culprits in a unit file: ProtectSystem=, ProtectHome=, "
+			"%s. The usual culprits in a unit file: ProtectSystem=, ProtectHome=, "
 			"PrivateTmp=, PrivateDevices=, PrivateMounts=, ProtectKernelTunables=, "
 			"ProtectKernelModules=, ProtectKernelLogs=, ProtectControlGroups=, "
 			"ProtectProc=, ReadOnlyPaths=, InaccessiblePaths=, BindPaths=, "
 			"TemporaryFileSystem=; in a container the directory needs mount propagation "
-			"'Bidirectional'");
+			"'Bidirectional'",
+			err->msg);
 	return r > 0 ? -EPERM : r;
 }
 
