@@ -4,6 +4,8 @@
 #   make demo            the worked examples        make check-root   what needs root (check runs it for root)
 #   make deps            Debian packages            make bench        figures beside a floor
 #   make install         DESTDIR=, PREFIX=          make format tidy  clang-format, clang-tidy
+#   make fuzz            FUZZ_SECONDS= a target     make coverage     of lib/ by unit tests and conformance
+#   make analyze         cppcheck, gcc -fanalyzer   make memcheck     unit tests under valgrind
 #   make deb             a Debian package           make lint-deb     what lintian says about it
 #
 # SAN=address,undefined builds with sanitizers, WERROR=1 makes warnings errors, V=1 shows commands.
@@ -63,19 +65,22 @@ LIB_SRC    := $(sort $(wildcard lib/*.c lib/base/*.c lib/core/*.c lib/node/*.c))
 DAEMON_SRC := $(sort $(wildcard daemon/*.c daemon/source/*.c))
 CTL_SRC    := $(sort $(wildcard daemon/ctl/*.c))
 UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c))
+FAULT_SRC  := $(sort $(wildcard tests/fault/test_*.c))
 SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
 BENCH_SRC  := $(sort $(wildcard tests/bench/*.c))
+FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 LIB    := $(BUILD)/libsecretvol.a
 SOLIB  := $(BUILD)/libsecretvol.so.$(SOVERSION)
 DAEMON := $(BUILD)/secretvold
 CTL    := $(BUILD)/secretvolctl
 UNITS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+FAULTS := $(FAULT_SRC:tests/fault/%.c=$(BUILD)/tests/unit/%)
 BENCHES := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: all deps demo check check-root bench install deb lint-deb format format-check tidy clean help tests compile_commands.json
+.PHONY: all analyze memcheck coverage deps demo check check-root bench fuzz fuzz-targets install deb lint-deb format format-check tidy clean help tests compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -115,8 +120,16 @@ $(CTL): $(call objs,$(CTL_SRC)) $(LIB)
 	$(call link)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(LIB)
 	$(call link,$(shell pkg-config --libs check))
+# System calls that tests/fault makes fail; allocations it catches by itself.
+FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat __readlinkat_chk renameat \
+               read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fsconfig \
+               fsmount mount_setattr move_mount open_tree umount2 getrandom mnt_table_parse_file
+$(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault.o $(call objs,$(SUPPORT_SRC)) $(LIB)
+	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call link)
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(LIB)
+	$(call link,-fsanitize=fuzzer)
 
 # ---- dependencies ----------------------------------------------------------------------------
 deps:
@@ -129,7 +142,7 @@ have-deps = dpkg-query -W -f='$${db:Status-Status}\n' $(1) 2>/dev/null | grep -c
             grep -qx $(words $(1)) || $(MAKE) --no-print-directory deps $(2)
 
 # ---- tests -----------------------------------------------------------------------------------
-tests: all $(UNITS) $(BENCHES)
+tests: all $(UNITS) $(FAULTS) $(BENCHES)
 
 check:
 	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
@@ -148,6 +161,34 @@ demo:
 
 bench: all $(BENCHES)
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD)
+
+# Built by clang, with libFuzzer's coverage in the library too, in a directory of its own.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@nice $(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang SAN=address,undefined \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -fno-sanitize-recover=all' fuzz-targets
+	@nice tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS)
+
+fuzz-targets: $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
+
+# ---- analysis --------------------------------------------------------------------------------
+# cppcheck trips over a statement expression in an initialiser: to it SV_TAKE is a function.
+# gcc -fanalyzer takes what is stored through a caller's pointer for leaked.
+analyze:
+	cppcheck --enable=warning,performance,portability --inline-suppr --std=c11 -j $(shell nproc) \
+		--quiet --error-exitcode=1 -USV_TAKE -DSV_VERSION='"$(VERSION)"' lib daemon
+	printf '%s\n' $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC) | xargs -P $(shell nproc) -n 1 \
+		gcc $(ALL_CFLAGS) -fanalyzer -Wno-analyzer-malloc-leak -Werror -S -o /dev/null
+
+memcheck: all $(UNITS)
+	@tests/support/memcheck $(UNITS)
+
+coverage:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage \
+		CFLAGS='-O0 -g --coverage -fprofile-update=atomic' LDFLAGS=--coverage tests
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@tests/run --build $(BUILD)/coverage $(if $(filter 0,$(shell id -u)),--root) unit conformance; \
+		r=$$?; $(PYTHON) tests/support/coverage.py --build $(BUILD)/coverage && exit $$r
 
 # ---- housekeeping ----------------------------------------------------------------------------
 install: all

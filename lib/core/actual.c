@@ -149,16 +149,25 @@ int sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a)
 	return 0;
 }
 
-/* The earliest time at which the record wants attention, 0 for none. */
-static int64_t due(const struct sv_actual *a)
+/* Is it time? If not, *next is lowered to how long that takes. */
+static bool is_time(int64_t t, int64_t now_ms, int64_t *next)
 {
-	int64_t t = a->retry_ms;
+	if (t <= now_ms)
+		return true;
+	if (*next < 0 || t - now_ms < *next)
+		*next = t - now_ms;
+	return false;
+}
+
+/* Every time counts: what is due may have to wait, and must not hide what will be. */
+static bool is_due(const struct sv_actual *a, int64_t now_ms, int64_t *next)
+{
+	bool due = a->retry_ms != 0 && is_time(a->retry_ms, now_ms, next);
 	size_t i;
 
 	for (i = 0; i < a->n_old; i++)
-		if (t == 0 || a->old[i].due_ms < t)
-			t = a->old[i].due_ms;
-	return t;
+		due = is_time(a->old[i].due_ms, now_ms, next) || due;
+	return due;
 }
 
 int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms)
@@ -168,18 +177,15 @@ int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms)
 
 	while (i < s->n_timed) {
 		struct sv_actual *a = s->timed[i];
-		int64_t t = due(a);
 
-		if (t == 0) {
+		if (a->retry_ms == 0 && a->n_old == 0) {
 			a->timed = false;
 			s->timed[i] = s->timed[--s->n_timed];
 			continue;
 		}
-		if (t <= now_ms)
-			sv_actuals_enqueue(s, a,
-					   false); /* a busy one is looked at when it is done */
-		else if (next < 0 || t - now_ms < next)
-			next = t - now_ms;
+		if (is_due(a, now_ms, &next))
+			/* a busy one is looked at when it is done */
+			sv_actuals_enqueue(s, a, false);
 		i++;
 	}
 	return next;

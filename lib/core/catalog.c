@@ -63,6 +63,12 @@ static bool is_good(const struct entry *e)
 	return e->pod || e->secret;
 }
 
+/* A Secret that is invalid and has no good version. */
+static bool is_refused(const struct entry *e)
+{
+	return e->kind == SV_KIND_SECRET && !is_good(e) && e->complaints.n > 0;
+}
+
 static char *key_of(enum sv_kind kind, const char *ns, const char *name)
 {
 	return sv_asprintf("%s/%s/%s", sv_kind_name(kind), ns, name);
@@ -332,6 +338,26 @@ static void flush(struct sv_catalog *c)
 	c->n_touched = 0;
 }
 
+/* The first complaint about a Secret that has no good version, in any file but one. */
+static const char *find_refusal(const struct sv_catalog *c, const struct file *except,
+				const char *ns, const char *name)
+{
+	size_t i, j;
+
+	for (i = 0; i < c->files.n; i++) {
+		const struct file *f = c->files.entries[i].value;
+
+		for (j = 0; j < f->n_entries && f != except; j++) {
+			const struct entry *e = &f->entries[j];
+
+			if (is_refused(e) && strcmp(e->ns, ns) == 0 && strcmp(e->name, name) == 0)
+				return e->complaints.items[0].message;
+		}
+	}
+	return NULL;
+}
+
+/* A file refuses Secrets, or no longer does: then another one may still. */
 static void tell_refused(struct sv_catalog *c, const struct file *f, bool refused)
 {
 	size_t i;
@@ -339,9 +365,10 @@ static void tell_refused(struct sv_catalog *c, const struct file *f, bool refuse
 	for (i = 0; i < f->n_entries && c->sink.refuse_secret; i++) {
 		const struct entry *e = &f->entries[i];
 
-		if (e->kind == SV_KIND_SECRET && !is_good(e) && e->complaints.n > 0)
+		if (is_refused(e))
 			c->sink.refuse_secret(c->arg, e->ns, e->name,
-					      refused ? e->complaints.items[0].message : NULL);
+					      refused ? e->complaints.items[0].message :
+							find_refusal(c, f, e->ns, e->name));
 	}
 }
 
@@ -504,7 +531,7 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 		free(word);
 		return -ENOMEM;
 	}
-	if (!f->message || strcmp(f->message, why) != 0)
+	if (!f->message || strcmp(f->message, message) != 0)
 		f->since_ms = now_ms;
 	clear_failure(f);
 	f->message = why;
@@ -675,20 +702,7 @@ struct sv_secret *sv_catalog_secret(const struct sv_catalog *c, const char *ns, 
 
 const char *sv_catalog_refused(const struct sv_catalog *c, const char *ns, const char *name)
 {
-	size_t i, j;
-
-	for (i = 0; i < c->files.n; i++) {
-		const struct file *f = c->files.entries[i].value;
-
-		for (j = 0; j < f->n_entries; j++) {
-			const struct entry *e = &f->entries[j];
-
-			if (e->kind == SV_KIND_SECRET && !is_good(e) && e->complaints.n > 0 &&
-			    strcmp(e->ns, ns) == 0 && strcmp(e->name, name) == 0)
-				return e->complaints.items[0].message;
-		}
-	}
-	return NULL;
+	return find_refusal(c, NULL, ns, name);
 }
 
 void sv_catalog_count(const struct sv_catalog *c, struct sv_catalog_counts *ret)

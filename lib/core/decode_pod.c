@@ -401,7 +401,7 @@ static int read_mount(struct pod_walk *w, struct json_object *node, bool privile
 		sv_reject(d, SV_INVALID, "subPathExpr", ret->sub_path_expr,
 			  "subPathExpr and subPath are mutually exclusive");
 
-	index = strdup(d->path.ptr + list_at); /* "[0]" */
+	index = d->path.failed ? NULL : strdup(d->path.ptr + list_at); /* "[0]" */
 	if (!index)
 		return -ENOMEM;
 	d->path.len = list_at;

@@ -156,13 +156,16 @@ static void require_json(struct sv_decoder *d, const struct sv_secret *s, const 
 {
 	const struct sv_bytes *value = sv_secret_value(s, key);
 	struct json_object *tree = NULL;
+	int r;
 
 	if (!value) {
 		sv_reject(d, SV_REQUIRED, field, NULL, "");
 		return;
 	}
-	if (sv_json_parse((const char *)value->ptr, value->len, &tree, NULL, NULL) != 0 ||
-	    (tree && !json_object_is_type(tree, json_type_object)))
+	r = sv_json_parse((const char *)value->ptr, value->len, &tree, NULL, NULL);
+	if (r < 0) /* says nothing about the value */
+		d->c->out_of_memory = true;
+	else if (r > 0 || (tree && !json_object_is_type(tree, json_type_object)))
 		sv_reject(d, SV_INVALID, field, "<secret contents redacted>",
 			  "must be a JSON object");
 	sv_tree_free(tree);

@@ -106,7 +106,9 @@ int sv_reject_type(struct sv_decoder *d, const char *field, const char *go, cons
 		place = sv_enter(d, field, NULL);
 	sv_complain(d->c, SV_DECODE, here(d), NULL,
 		    "%s in version \"v1\" cannot be handled as a %s: %s: %s: %s", d->kind, d->kind,
-		    here(d), go, detail.failed ? "out of memory" : detail.ptr);
+		    here(d), go, detail.failed ? "" : detail.ptr);
+	if (detail.failed)
+		d->c->out_of_memory = true;
 	set_line(d, before);
 	sv_leave(d, place);
 	return SV_DECODE_E_INVALID;

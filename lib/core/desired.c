@@ -20,12 +20,43 @@ static void tell(const struct sv_desired *d, const char *id)
 
 /* ---- Secrets ------------------------------------------------------------------------------- */
 
+/* strcmp() of a key with "NS/NAME". */
+static int compare_key(const char *key, const char *ns, const char *name)
+{
+	size_t n = strlen(ns);
+	int r = strncmp(key, ns, n);
+
+	if (r == 0 && key[n] != '/')
+		r = (unsigned char)key[n] < '/' ? -1 : 1;
+	return r ? r : strcmp(key + n + 1, name);
+}
+
+/*
+ * What has the key "NS/NAME", or NULL. Allocates nothing: a lack of memory must not look like a
+ * Secret that does not exist, nor keep anything from being let go of.
+ */
+static void *find(const struct sv_strmap *m, const char *ns, const char *name)
+{
+	size_t lo = 0, hi = m->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int r = compare_key(m->entries[mid].key, ns, name);
+
+		if (r == 0)
+			return m->entries[mid].value;
+		if (r < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
 static struct sv_desired_secret *find_secret(const struct sv_desired *d, enum sv_origin origin,
 					     const char *ns, const char *name)
 {
-	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
-
-	return key ? sv_strmap_get(&d->secrets[origin], key) : NULL;
+	return find(&d->secrets[origin], ns, name);
 }
 
 static struct sv_desired_secret *get_secret(struct sv_desired *d, enum sv_origin origin,
@@ -224,6 +255,9 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 	w = sv_strmap_get(&d->wanted, id);
 	if (w) { /* the Pod was put again: its volume goes on */
 		drop_users(d, w);
+		if (w->origin != origin || strcmp(w->pod->ns, pod->ns) != 0)
+			free_pins(
+				w); /* one of that uid elsewhere: other Secrets have these names */
 		sv_pod_unref(w->pod);
 	} else {
 		w = calloc(1, sizeof(*w));
@@ -245,17 +279,33 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 	return 0;
 }
 
+static struct sv_wanted *find_wanted(const struct sv_desired *d, const struct sv_pod *pod,
+				     const struct sv_volume *vol)
+{
+	sv_autofree char *id = sv_desired_id(pod, vol);
+	size_t i;
+
+	if (id)
+		return sv_strmap_get(&d->wanted, id);
+	for (i = 0; i < d->wanted.n; i++) { /* out of memory: the slow way */
+		struct sv_wanted *w = d->wanted.entries[i].value;
+
+		if (w->pod == pod && w->vol == vol)
+			return w;
+	}
+	return NULL;
+}
+
 /* No longer wanted, unless another Pod has taken the volume over meanwhile. */
 static void unwant(struct sv_desired *d, const struct sv_pod *pod, const struct sv_volume *vol)
 {
-	sv_autofree char *id = sv_desired_id(pod, vol);
-	struct sv_wanted *w = id ? sv_strmap_get(&d->wanted, id) : NULL;
+	struct sv_wanted *w = find_wanted(d, pod, vol);
 
 	if (!w || w->pod != pod)
 		return;
 	drop_users(d, w);
-	sv_strmap_remove(&d->wanted, id);
-	tell(d, id);
+	sv_strmap_remove(&d->wanted, w->id);
+	tell(d, w->id);
 	wanted_free(w);
 }
 
@@ -309,11 +359,11 @@ int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_po
 void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			   const char *name)
 {
-	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
-	struct sv_desired_pod *p = key ? sv_strmap_remove(&d->pods[origin], key) : NULL;
+	struct sv_desired_pod *p = find(&d->pods[origin], ns, name);
 
 	if (!p)
 		return;
+	sv_strmap_remove(&d->pods[origin], p->key);
 	unwant_all(d, p->pod);
 	sv_pod_unref(p->pod);
 	free(p->key);
@@ -403,12 +453,11 @@ int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const stru
 
 struct sv_desired_pod *sv_desired_pod(const struct sv_desired *d, const char *ns, const char *name)
 {
-	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
 	struct sv_desired_pod *p = NULL;
 	int o;
 
-	for (o = 0; key && o < SV_N_ORIGINS && !p; o++)
-		p = sv_strmap_get(&d->pods[o], key);
+	for (o = 0; o < SV_N_ORIGINS && !p; o++)
+		p = find(&d->pods[o], ns, name);
 	return p;
 }
 
@@ -418,19 +467,25 @@ const struct sv_desired_secret *sv_desired_secret(const struct sv_desired *d, en
 	return find_secret(d, origin, ns, name);
 }
 
+/* An action may end when the volume belongs to a Pod of that uid in another namespace already. */
+static bool is_to_be_pinned(const struct sv_wanted *w, const struct sv_secret *s)
+{
+	return s && s->immutable && strcmp(s->ns, w->pod->ns) == 0;
+}
+
 int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan)
 {
 	struct sv_secret **pins = NULL;
 	size_t i, n = 0;
 
 	for (i = 0; i < plan->n_secrets; i++)
-		n += plan->secrets[i].secret && plan->secrets[i].secret->immutable;
+		n += is_to_be_pinned(w, plan->secrets[i].secret);
 	if (n > 0) {
 		pins = calloc(n, sizeof(*pins));
 		if (!pins)
 			return -ENOMEM;
 		for (i = 0, n = 0; i < plan->n_secrets; i++)
-			if (plan->secrets[i].secret && plan->secrets[i].secret->immutable)
+			if (is_to_be_pinned(w, plan->secrets[i].secret))
 				pins[n++] = sv_secret_ref(plan->secrets[i].secret);
 	}
 	free_pins(w);

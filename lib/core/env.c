@@ -19,10 +19,27 @@ struct builder {
 	struct sv_env *env;
 	size_t cap;
 	struct sv_strmap index; /* name -> entry number + 1 */
+	size_t size;            /* bytes so far */
 	struct sv_err *err;
 };
 
 /* ---- entries ------------------------------------------------------------------------------- */
+
+static int too_large(struct builder *b)
+{
+	return sv_err_set(b->err, SV_PLAN_E_TOO_LARGE,
+			  "environment of container \"%s\" is over the limit of %d bytes",
+			  b->c->name, SV_ENV_SIZE_MAX);
+}
+
+/* Count @len bytes, if there is room for them. */
+static bool count(struct builder *b, size_t len)
+{
+	if (len > SV_ENV_SIZE_MAX - b->size)
+		return false;
+	b->size += len;
+	return true;
+}
 
 /* Later values replace earlier ones (R65). */
 static int set(struct builder *b, const char *name, const void *value, size_t len)
@@ -31,8 +48,13 @@ static int set(struct builder *b, const char *name, const void *value, size_t le
 	struct sv_env *env = b->env;
 	struct sv_bytes copy = { NULL, 0 };
 	struct sv_env_entry *e;
-	int r = sv_bytes_copy(value, len, &copy);
+	int r;
 
+	if (at > 0)
+		b->size -= env->entries[at - 1].value.len;
+	if (!count(b, at > 0 ? len : strlen(name) + len))
+		return too_large(b);
+	r = sv_bytes_copy(value, len, &copy);
 	if (r < 0)
 		return r;
 	if (at > 0) {
@@ -76,9 +98,10 @@ static const struct sv_bytes *known(const struct builder *b, const char *name, s
 /* @lookup: yields the value of a name, or NULL to leave the reference as it stands. */
 typedef const struct sv_bytes *(*value_fn)(void *arg, const char *name, size_t len);
 
-static void expand(struct sv_buf *out, const char *text, value_fn value, void *arg)
+/* Ends early once there are more than @max bytes. */
+static void expand(struct sv_buf *out, const char *text, value_fn value, void *arg, size_t max)
 {
-	while (*text) {
+	while (*text && out->len <= max) {
 		const char *dollar = strchr(text, '$'), *end;
 		const struct sv_bytes *v;
 
@@ -116,7 +139,7 @@ static int set_value(struct builder *b, const struct sv_env_var *var)
 {
 	sv_autobuf struct sv_buf out = { 0 };
 
-	expand(&out, var->value, value_known, b);
+	expand(&out, var->value, value_known, b, SV_ENV_SIZE_MAX);
 	return out.failed ? -ENOMEM : set(b, var->name, out.ptr ? out.ptr : "", out.len);
 }
 
@@ -135,11 +158,14 @@ static int expand_list(struct builder *b, char *const *list, char ***ret)
 		struct sv_buf out = { 0 };
 		size_t len;
 
-		expand(&out, list[i], value_known, b);
+		expand(&out, list[i], value_known, b, SV_ENV_SIZE_MAX);
 		len = out.len;
-		(*ret)[i] = sv_buf_take(&out);
+		(*ret)[i] =
+			sv_buf_take(&out); /* also if it is too large: it is wiped with the rest */
 		if (!(*ret)[i])
 			return -ENOMEM;
+		if (!count(b, len))
+			return too_large(b);
 		if (strlen((*ret)[i]) != len)
 			return sv_err_set(b->err, SV_PLAN_E_UNSUPPORTED,
 					  "container \"%s\": a value with a NUL character cannot "
@@ -436,7 +462,7 @@ int sv_env_sub_path(const struct sv_env *env, const char *expr, char **ret, stru
 	const char *text;
 	size_t len;
 
-	expand(&out, expr, value_required, &s);
+	expand(&out, expr, value_required, &s, SV_PATH_MAX_BYTES);
 	len = out.len;
 	path = sv_buf_take(&out);
 	missing = s.missing;
@@ -444,7 +470,9 @@ int sv_env_sub_path(const struct sv_env *env, const char *expr, char **ret, stru
 		return sv_err_set(err, -ENOMEM, "cannot expand subPathExpr");
 	if (missing)
 		return sv_err_set(err, SV_PLAN_E_PATH, "missing value for %s", missing);
-	text = strlen(path) != len ? "must not hold a NUL character" : sv_check_sub_path(path);
+	text = strlen(path) != len     ? "must not hold a NUL character" :
+	       len > SV_PATH_MAX_BYTES ? "must be less than or equal to 4096 characters" :
+					 sv_check_sub_path(path);
 	if (text)
 		return sv_err_set(err, SV_PLAN_E_PATH, "subPathExpr: %s", text);
 	*ret = SV_TAKE(path);

@@ -15,6 +15,9 @@ struct sv_env_entry {
 	struct sv_bytes value; /* byte for byte (R72): may hold NUL or be no UTF-8 */
 };
 
+/* Bytes of all names and values, command and args; beyond what a kernel gives a process (6 MiB). */
+#define SV_ENV_SIZE_MAX (16 << 20)
+
 /* A Secret that values were taken from, or would have been. */
 struct sv_env_secret {
 	char *name;
@@ -45,7 +48,8 @@ struct sv_env_opts {
  * @err: the kubelet's text (R71); never holds a value
  *
  * Kinds of sources that are not ours (ConfigMaps, resource fields, other fields) are
- * refused by name with SV_PLAN_E_UNSUPPORTED.
+ * refused by name with SV_PLAN_E_UNSUPPORTED. References can multiply what they stand for: what
+ * exceeds SV_ENV_SIZE_MAX is SV_PLAN_E_TOO_LARGE.
  *
  * Return: 0, a SV_PLAN_E_* refusal, or -ENOMEM.
  */
@@ -64,7 +68,7 @@ const struct sv_bytes *sv_env_get(const struct sv_env *env, const char *name);
  * @ret: a new string
  *
  * A variable that is not there or empty is an error, as in the kubelet. The
- * result is checked like a subPath.
+ * result is checked like a subPath, and is no longer than a path may be.
  *
  * Return: 0, SV_PLAN_E_PATH, or -ENOMEM.
  */

@@ -2,7 +2,7 @@
 #include "json.h"
 
 #include <errno.h>
-#include <json-c/json_tokener.h>
+#include <json-c/json.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -18,17 +18,17 @@ struct checker {
 	const char *text;
 	size_t len, pos;
 	size_t nodes;
+	size_t counted; /* how far lines have been counted */
+	unsigned lines; /* ends of lines until there */
 	struct sv_err *err;
 };
 
-static unsigned line_at(const char *text, size_t pos)
+/* The line of the position, which only moves forward. */
+static unsigned line_here(struct checker *k)
 {
-	unsigned line = 1;
-	size_t i;
-
-	for (i = 0; i < pos; i++)
-		line += text[i] == '\n';
-	return line;
+	for (; k->counted < k->pos; k->counted++)
+		k->lines += k->text[k->counted] == '\n';
+	return k->lines + 1;
 }
 
 static int fail(struct checker *k, int r, const char *fmt, ...)
@@ -41,7 +41,7 @@ static int fail(struct checker *k, int r, const char *fmt, ...)
 	va_start(ap, fmt);
 	sv_buf_vprintf(&b, fmt, ap);
 	va_end(ap);
-	return sv_err_set(k->err, r, "line %u: %s", line_at(k->text, k->pos),
+	return sv_err_set(k->err, r, "line %u: %s", line_here(k),
 			  b.failed ? "out of memory" : b.ptr);
 }
 
@@ -280,8 +280,23 @@ static int check_value(struct checker *k, unsigned depth)
 	return invalid(k, "looking for beginning of value");
 }
 
-/* json-c on text that has been checked: what can still fail is memory. */
-static int build(struct checker *k, size_t start, struct json_object **ret)
+static size_t count_nodes(struct json_object *node)
+{
+	size_t i, n = 1;
+
+	if (json_object_is_type(node, json_type_object)) {
+		json_object_object_foreach (node, key, value) {
+			(void)key;
+			n += count_nodes(value);
+		}
+	} else if (json_object_is_type(node, json_type_array)) {
+		for (i = 0; i < json_object_array_length(node); i++)
+			n += count_nodes(json_object_array_get_idx(node, i));
+	}
+	return n;
+}
+
+static int build_once(struct checker *k, size_t start, struct json_object **ret)
 {
 	struct json_tokener *tok = json_tokener_new_ex(SV_TREE_DEPTH_MAX + 2);
 	struct json_object *root;
@@ -289,6 +304,7 @@ static int build(struct checker *k, size_t start, struct json_object **ret)
 
 	if (!tok)
 		return sv_err_set(k->err, -ENOMEM, "cannot parse JSON");
+	errno = 0;
 	/* The NUL behind a number tells json-c that the number ends there. */
 	root = json_tokener_parse_ex(tok, k->text + start, (int)(k->pos - start));
 	e = json_tokener_get_error(tok);
@@ -299,6 +315,8 @@ static int build(struct checker *k, size_t start, struct json_object **ret)
 	json_tokener_free(tok);
 	if (e != json_tokener_success) {
 		sv_tree_free(root);
+		if (errno == ENOMEM)
+			return sv_err_set(k->err, -ENOMEM, "cannot parse JSON");
 		return fail(k, e == json_tokener_error_depth ? SV_TREE_E_LIMIT : SV_TREE_E_SYNTAX,
 			    "%s", json_tokener_error_desc(e));
 	}
@@ -306,15 +324,44 @@ static int build(struct checker *k, size_t start, struct json_object **ret)
 	return 0;
 }
 
+/*
+ * json-c on text that has been checked: what can still fail is memory. Without it, json-c may
+ * leave a member or an element out and say nothing. Keys that occur twice have the same effect,
+ * but every time.
+ */
+static int build(struct checker *k, size_t start, size_t n_nodes, struct json_object **ret)
+{
+	struct json_object *root = NULL;
+	int r = build_once(k, start, &root);
+	size_t n;
+
+	if (r)
+		return r;
+	n = count_nodes(root);
+	if (n < n_nodes) {
+		sv_tree_free(root);
+		root = NULL;
+		r = build_once(k, start, &root);
+		if (r)
+			return r;
+		if (count_nodes(root) != n) {
+			sv_tree_free(root);
+			return sv_err_set(k->err, -ENOMEM, "cannot parse JSON");
+		}
+	}
+	*ret = root;
+	return 0;
+}
+
 static int next_value(struct checker *k, struct json_object **ret)
 {
-	size_t start;
+	size_t start, before = k->nodes;
 	int r;
 
 	skip_space(k);
 	start = k->pos;
 	r = check_value(k, 1);
-	return r ? r : build(k, start, ret);
+	return r ? r : build(k, start, k->nodes - before, ret);
 }
 
 static int start(struct checker *k, const char *text, size_t len, struct sv_err *err)
@@ -341,7 +388,7 @@ int sv_json_parse(const char *text, size_t len, struct json_object **ret, struct
 	}
 	if (r) {
 		if (line)
-			*line = line_at(text, k.pos);
+			*line = line_here(&k);
 		sv_tree_free(root);
 		return r;
 	}
@@ -369,7 +416,7 @@ int sv_json_parse_all(const char *text, size_t len, struct sv_trees *ret, struct
 				 SV_TREE_DOCUMENTS_MAX);
 			break;
 		}
-		at = line_at(text, k.pos);
+		at = line_here(&k);
 		r = next_value(&k, &root);
 		if (r)
 			break;
@@ -389,7 +436,7 @@ int sv_json_parse_all(const char *text, size_t len, struct sv_trees *ret, struct
 	}
 	if (r) {
 		if (line)
-			*line = line_at(text, k.pos);
+			*line = line_here(&k);
 		sv_trees_done(&trees);
 		return r;
 	}

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "plan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,7 @@ static int add_file(struct builder *b, const char *path, int mode, const struct 
 
 	if (r)
 		return r;
+	assert(cleaned);
 	if (plan->n_files == b->cap) {
 		size_t cap = b->cap ? b->cap * 2 : 8;
 		struct sv_plan_file *files = reallocarray(plan->files, cap, sizeof(*files));
@@ -299,6 +301,22 @@ static int add_dir(struct sv_plan *plan, const char *dir)
 	return 0;
 }
 
+/* Index of the first of the sorted paths behind @path: what is below it stands there. */
+static size_t find_behind(char *const *paths, size_t n, const char *path)
+{
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (compare_paths(paths[mid], path) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 /* The mounts of one container that lie below its mounts of the volume. */
 static int add_nested(struct builder *b, const struct sv_container *c, char **paths)
 {
@@ -314,10 +332,12 @@ static int add_nested(struct builder *b, const struct sv_container *c, char **pa
 		mine = sv_path_clean_absolute(c->mounts[i].path);
 		if (!mine)
 			return -ENOMEM;
-		for (j = 0; j < c->n_mounts && r == 0; j++) {
+		for (j = find_behind(paths, c->n_mounts, mine); j < c->n_mounts && r == 0; j++) {
 			const char *rel = below(paths[j], mine);
 
-			if (!rel || (last && below(paths[j], last)))
+			if (!rel)
+				break;
+			if (last && below(paths[j], last))
 				continue;
 			last = paths[j];
 			if (strncmp(rel, "..", 2) == 0)

@@ -172,9 +172,8 @@ static enum sv_outcome begin(struct sv_actuals *s, struct sv_actual *a, struct s
 }
 
 /* Old generations whose grace has passed, or NULL. */
-static enum sv_outcome start_clean(struct sv_actuals *s, struct sv_actual *a,
-				   const struct sv_wanted *w, int64_t now_ms,
-				   struct sv_action **ret)
+static void start_clean(struct sv_actuals *s, struct sv_actual *a, const struct sv_wanted *w,
+			int64_t now_ms, struct sv_action **ret)
 {
 	struct sv_action *action;
 	size_t i, n = 0;
@@ -182,19 +181,19 @@ static enum sv_outcome start_clean(struct sv_actuals *s, struct sv_actual *a,
 	for (i = 0; i < a->n_old; i++)
 		n += a->old[i].due_ms <= now_ms;
 	if (n == 0 || !a->mounted)
-		return SV_OUTCOME_NONE;
+		return;
 	action = make_action(a, SV_ACTION_CLEAN);
 	if (action)
 		action->clean = calloc(n, sizeof(*action->clean));
 	if (!action || !action->clean) {
 		sv_action_free(action);
-		return SV_OUTCOME_NONE; /* still due: tried again with the next wake-up */
+		return; /* still due: tried again with the next wake-up */
 	}
 	action->wipe = !sv_pod_mounts_part(w->pod, w->vol->name);
 	for (i = 0; i < a->n_old; i++)
 		if (a->old[i].due_ms <= now_ms)
 			action->clean[action->n_clean++] = a->old[i];
-	return begin(s, a, action, now_ms, ret);
+	begin(s, a, action, now_ms, ret);
 }
 
 /* Nobody's word that it may go: the source that wanted it, or all if nobody did in this life. */
@@ -230,17 +229,26 @@ static enum sv_outcome start_remove(const struct sv_desired *d, struct sv_actual
 
 int sv_reconcile_identify(struct sv_actual *a, const struct sv_wanted *w)
 {
+	sv_autofree char *ns = NULL, *pod = NULL;
+
 	assert(a->ns && a->pod && w->pod->ns && w->pod->name);
 	a->origin = (int)w->origin;
 	if (strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0)
 		return 0;
+	ns = strdup(w->pod->ns);
+	pod = strdup(w->pod->name);
+	if (!ns || !pod)
+		return -ENOMEM; /* before anything has changed: the old names are needed then */
 	if (a->mounted && *a->pod && !a->former_pod) { /* its by-name link has to follow */
-		set_text(&a->former_ns, a->ns);
-		set_text(&a->former_pod, a->pod);
+		free(a->former_ns);
+		a->former_ns = SV_TAKE(a->ns);
+		a->former_pod = SV_TAKE(a->pod);
 	}
-	set_text(&a->ns, w->pod->ns);
-	set_text(&a->pod, w->pod->name);
-	return strcmp(a->ns, w->pod->ns) == 0 && strcmp(a->pod, w->pod->name) == 0 ? 0 : -ENOMEM;
+	free(a->ns);
+	free(a->pod);
+	a->ns = SV_TAKE(ns);
+	a->pod = SV_TAKE(pod);
+	return 0;
 }
 
 static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals *s,
@@ -275,6 +283,7 @@ enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals
 				   int64_t now_ms, struct sv_action **ret)
 {
 	struct sv_wanted *w = sv_desired_wanted(d, a->id);
+	enum sv_outcome outcome = SV_OUTCOME_NONE, started;
 
 	*ret = NULL;
 	if (a->busy)
@@ -286,15 +295,21 @@ enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals
 	}
 	if (sv_reconcile_identify(a, w) < 0)
 		return fail(s, a, "WriteFailed", "out of memory", now_ms);
-	if (!a->input && (a->retry_ms == 0 || a->retry_ms > now_ms))
-		return start_clean(s, a, w, now_ms, ret);
-	if (a->full || a->n_old >= SV_OLD_GENERATIONS_MAX) { /* updates merge until one has gone */
-		a->input = true;
+	if (a->state == SV_STATE_REMOVING) /* wanted again before it had gone */
+		outcome = set_state(a, SV_STATE_PENDING, "", NULL);
+	if (!a->input && (a->retry_ms == 0 || a->retry_ms > now_ms)) {
+		/* nothing new */
+	} else if (a->full || a->n_old >= SV_OLD_GENERATIONS_MAX) {
+		a->input = true; /* updates merge until an old generation has gone */
 		a->retry_ms = 0; /* what is waited for now must not be hidden by it */
-		return start_clean(s, a, w, now_ms, ret);
+	} else {
+		a->input = false;
+		started = start_sync(d, s, a, w, opts, now_ms, ret);
+		outcome = started == SV_OUTCOME_NONE ? outcome : started;
 	}
-	a->input = false;
-	return start_sync(d, s, a, w, opts, now_ms, ret);
+	if (!*ret) /* also after a refusal: what is due now is not due again */
+		start_clean(s, a, w, now_ms, ret);
+	return outcome;
 }
 
 /* ---- finish -------------------------------------------------------------------------------- */
@@ -413,10 +428,13 @@ static enum sv_outcome finish_remove(const struct sv_desired *d, struct sv_actua
 	const struct sv_wanted *w;
 
 	a->mounted = action->is_mounted;
+	if (!a->mounted) { /* what was waited for went with it */
+		set_old(s, a, NULL, 0);
+		a->full = false;
+	}
 	if (action->result < 0)
 		return fail(s, a, fault_reason(action->fault), action->err.msg, now_ms);
 	clear_retry(a);
-	set_old(s, a, NULL, 0);
 	a->generation = 0;
 	a->published_ms = a->updated_ms = 0;
 	sv_plan_free(a->plan);

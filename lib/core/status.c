@@ -18,9 +18,22 @@ void sv_status_time(int64_t unix_ms, char text[32])
 		(void)strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+/* Takes @value over, also when there is no memory for it: the member is missing then. */
+static void add_member(struct json_object *o, const char *key, struct json_object *value)
+{
+	if (!o || json_object_object_add(o, key, value) < 0)
+		json_object_put(value);
+}
+
+static void add_element(struct json_object *list, struct json_object *value)
+{
+	if (!list || json_object_array_add(list, value) < 0)
+		json_object_put(value);
+}
+
 void sv_json_text(struct json_object *o, const char *key, const char *value)
 {
-	json_object_object_add(o, key, value ? json_object_new_string(value) : NULL);
+	add_member(o, key, value ? json_object_new_string(value) : NULL);
 }
 
 void sv_json_time(struct json_object *o, const char *key, int64_t unix_ms)
@@ -33,12 +46,12 @@ void sv_json_time(struct json_object *o, const char *key, int64_t unix_ms)
 
 void sv_json_int(struct json_object *o, const char *key, int64_t value)
 {
-	json_object_object_add(o, key, json_object_new_int64(value));
+	add_member(o, key, json_object_new_int64(value));
 }
 
 void sv_json_bool(struct json_object *o, const char *key, bool value)
 {
-	json_object_object_add(o, key, json_object_new_boolean(value));
+	add_member(o, key, json_object_new_boolean(value));
 }
 
 struct json_object *sv_status_list(const char *kind, struct json_object **items)
@@ -53,7 +66,7 @@ struct json_object *sv_status_list(const char *kind, struct json_object **items)
 	}
 	sv_json_text(o, "apiVersion", SV_STATUS_VERSION);
 	sv_json_text(o, "kind", kind);
-	json_object_object_add(o, "items", *items);
+	add_member(o, "items", *items);
 	return o;
 }
 
@@ -88,7 +101,7 @@ static struct json_object *files_of(const struct sv_plan *plan)
 		sv_json_int(o, "uid", 0);
 		sv_json_int(o, "gid", plan->fs_group >= 0 ? plan->fs_group : 0);
 		sv_json_int(o, "size", (int64_t)f->size);
-		json_object_array_add(list, o);
+		add_element(list, o);
 	}
 	return list;
 }
@@ -109,7 +122,7 @@ static struct json_object *secrets_of(const struct sv_desired *d, const struct s
 		sv_json_text(o, "resourceVersion", s ? s->resource_version : "");
 		sv_json_bool(o, "optional", src->optional);
 		sv_json_bool(o, "found", s != NULL);
-		json_object_array_add(list, o);
+		add_element(list, o);
 	}
 	return list;
 }
@@ -134,7 +147,7 @@ static struct json_object *items_of(const struct sv_desired *d, const struct sv_
 			sv_json_text(o, "path", src->items[j].path);
 			sv_json_bool(o, "optional", src->optional);
 			sv_json_bool(o, "found", s && sv_secret_value(s, src->items[j].key));
-			json_object_array_add(list, o);
+			add_element(list, o);
 		}
 	}
 	return list;
@@ -151,7 +164,7 @@ static struct json_object *kept_of(const struct sv_desired *d, const struct sv_w
 			sv_desired_secret(d, w->origin, w->pod->ns, w->pins[i]->name);
 
 		if (!rec || !rec->secret || !sv_secret_equal(rec->secret, w->pins[i]))
-			json_object_array_add(list, json_object_new_string(w->pins[i]->name));
+			add_element(list, json_object_new_string(w->pins[i]->name));
 	}
 	return list;
 }
@@ -183,7 +196,7 @@ static struct json_object *mounts_of(const struct sv_wanted *w)
 			sv_json_bool(o, "readOnly", true); /* whatever the Pod says (R20) */
 			sv_json_text(o, "subPath", c->mounts[j].sub_path);
 			sv_json_text(o, "subPathExpr", c->mounts[j].sub_path_expr);
-			json_object_array_add(list, o);
+			add_element(list, o);
 		}
 	}
 	return list;
@@ -210,11 +223,11 @@ struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv
 	sv_json_text(o, "reason", a->reason);
 	sv_json_text(o, "message", a->message ? a->message : "");
 	sv_json_text(o, "path", path);
-	json_object_object_add(o, "secrets", secrets_of(d, w));
-	json_object_object_add(o, "files", files_of(a->mounted ? a->plan : NULL));
-	json_object_object_add(o, "items", items_of(d, w));
-	json_object_object_add(o, "keptSecrets", kept_of(d, w));
-	json_object_object_add(o, "mounts", mounts_of(w));
+	add_member(o, "secrets", secrets_of(d, w));
+	add_member(o, "files", files_of(a->mounted ? a->plan : NULL));
+	add_member(o, "items", items_of(d, w));
+	add_member(o, "keptSecrets", kept_of(d, w));
+	add_member(o, "mounts", mounts_of(w));
 	sv_json_int(o, "fsGroup", w ? w->pod->fs_group : -1);
 	sv_json_int(o, "generation", (int64_t)a->generation);
 	sv_json_int(o, "wantedGeneration", (int64_t)wanted_generation(a, w));
@@ -276,7 +289,7 @@ static struct json_object *volumes_of(const struct sv_actuals *s, const char *ui
 		sv_json_text(o, "state", sv_state_name(a->state));
 		sv_json_text(o, "reason", a->reason);
 		sv_json_text(o, "message", a->message ? a->message : "");
-		json_object_array_add(list, o);
+		add_element(list, o);
 		counts->removing += a->state == SV_STATE_REMOVING;
 		counts->wanted += a->state != SV_STATE_REMOVING && a->state != SV_STATE_UNUSED;
 		counts->ready += a->state == SV_STATE_PUBLISHED;
@@ -307,7 +320,7 @@ static struct json_object *make_pod(const char *ns, const char *name, const char
 	sv_json_int(o, "ready", n.ready);
 	sv_json_int(o, "wanted", n.wanted);
 	sv_json_bool(o, "terminated", terminated);
-	json_object_object_add(o, "volumes", volumes);
+	add_member(o, "volumes", volumes);
 	sv_json_time(o, "createdAt", created_ms);
 	return o;
 }
@@ -330,9 +343,9 @@ static struct json_object *environment_of(const struct sv_desired *d, const stru
 			    now && now->secret ? (int64_t)now->generation : 0);
 		sv_json_bool(s, "stale",
 			     (now && now->secret ? now->serial : 0) != h->secrets[i].serial);
-		json_object_array_add(secrets, s);
+		add_element(secrets, s);
 	}
-	json_object_object_add(o, "secrets", secrets);
+	add_member(o, "secrets", secrets);
 	return o;
 }
 
@@ -352,11 +365,11 @@ static void add_containers(struct json_object *o, const struct sv_desired *d,
 
 		sv_json_text(item, "name", c->name);
 		sv_json_text(item, "kind", kinds[c->kind]);
-		json_object_object_add(item, "environment", h ? environment_of(d, h) : NULL);
-		json_object_array_add(list, item);
+		add_member(item, "environment", h ? environment_of(d, h) : NULL);
+		add_element(list, item);
 		stale = stale || (h && sv_handout_is_stale(h, d));
 	}
-	json_object_object_add(o, "containers", list);
+	add_member(o, "containers", list);
 	sv_json_text(o, "reason", stale ? "StaleEnvironment" : "");
 }
 
@@ -407,9 +420,9 @@ struct json_object *sv_status_secret(const struct sv_desired_secret *rec)
 
 		sv_json_text(k, "name", s->keys[i].name);
 		sv_json_int(k, "size", (int64_t)s->keys[i].value.len);
-		json_object_array_add(keys, k);
+		add_element(keys, k);
 	}
-	json_object_object_add(o, "keys", keys);
+	add_member(o, "keys", keys);
 	for (i = 0; i < rec->n_users; i++) {
 		struct json_object *u;
 
@@ -418,9 +431,9 @@ struct json_object *sv_status_secret(const struct sv_desired_secret *rec)
 		u = json_object_new_object();
 		sv_json_text(u, "pod", rec->users[i]->pod->name);
 		sv_json_text(u, "volume", rec->users[i]->vol->name);
-		json_object_array_add(users, u);
+		add_element(users, u);
 	}
-	json_object_object_add(o, "usedBy", users);
+	add_member(o, "usedBy", users);
 	sv_json_time(o, "updatedAt", rec->updated_ms);
 	return o;
 }

@@ -228,7 +228,7 @@ static struct anchor *find_anchor(struct reader *y, const char *name)
 }
 
 static int add_anchor(struct reader *y, const yaml_char_t *name, struct json_object *node,
-		      size_t size, unsigned height)
+		      size_t size, unsigned height, unsigned line)
 {
 	struct anchor *a;
 
@@ -242,6 +242,8 @@ static int add_anchor(struct reader *y, const yaml_char_t *name, struct json_obj
 		a->height = height;
 		return 0;
 	}
+	if (y->n_anchors >= SV_TREE_ANCHORS_MAX) /* looking for one costs that much */
+		return fail_at(y, SV_TREE_E_LIMIT, line, "too many anchors");
 	a = reallocarray(y->anchors, y->n_anchors + 1, sizeof(*a));
 	if (!a)
 		return sv_err_set(y->err, -ENOMEM, "cannot parse YAML");
@@ -495,10 +497,10 @@ static int add_member(struct reader *y, struct json_object *map, const char *key
 }
 
 /* An anchor on a key stands for the key's text. */
-static int anchor_key(struct reader *y, const yaml_char_t *anchor, const char *key)
+static int anchor_key(struct reader *y, const yaml_char_t *anchor, const char *key, unsigned line)
 {
 	struct json_object *node = json_object_new_string(key);
-	int r = node ? add_anchor(y, anchor, node, 1, 0) :
+	int r = node ? add_anchor(y, anchor, node, 1, 0, line) :
 		       sv_err_set(y->err, -ENOMEM, "cannot parse YAML");
 
 	json_object_put(node);
@@ -537,7 +539,7 @@ static int read_map(struct reader *y, unsigned depth, struct json_object *map)
 		} else if (!is_merge) {
 			r = key_text(y, &e, &key);
 			if (r == 0 && e.data.scalar.anchor)
-				r = anchor_key(y, e.data.scalar.anchor, key);
+				r = anchor_key(y, e.data.scalar.anchor, key, line);
 		}
 		yaml_event_delete(&e);
 		if (r == 0)
@@ -618,7 +620,7 @@ static int read_node(struct reader *y, yaml_event_t *e, unsigned depth, struct j
 		r = fail_at(y, SV_TREE_E_SYNTAX, line, "unexpected event");
 	}
 	if (r == 0)
-		r = add_anchor(y, anchor, node, y->nodes - before, y->deepest - depth);
+		r = add_anchor(y, anchor, node, y->nodes - before, y->deepest - depth, line);
 	if (y->deepest < above)
 		y->deepest = above;
 	if (r) {
@@ -683,6 +685,19 @@ static int read_documents(struct reader *y, struct sv_trees *trees)
 	}
 }
 
+/* libyaml compares every %TAG with all before it. */
+static bool has_too_many_tags(const char *text, size_t len)
+{
+	const char *p = text, *end = text + len;
+	size_t n = 0;
+
+	while (n <= SV_TREE_TAGS_MAX && (p = memmem(p, (size_t)(end - p), "%TAG", 4))) {
+		n += p == text || p[-1] == '\n' || p[-1] == '\r';
+		p += 4;
+	}
+	return n > SV_TREE_TAGS_MAX;
+}
+
 int sv_yaml_parse(const char *text, size_t len, struct sv_trees *ret, struct sv_err *err,
 		  unsigned *line)
 {
@@ -692,6 +707,9 @@ int sv_yaml_parse(const char *text, size_t len, struct sv_trees *ret, struct sv_
 
 	if (len > INT_MAX)
 		return sv_err_set(err, SV_TREE_E_LIMIT, "text of %zu bytes is too long", len);
+	if (has_too_many_tags(text, len))
+		return sv_err_set(err, SV_TREE_E_LIMIT, "more than %d %%TAG directives",
+				  SV_TREE_TAGS_MAX);
 	if (!yaml_parser_initialize(&y.parser))
 		return sv_err_set(err, -ENOMEM, "cannot parse YAML");
 	yaml_parser_set_encoding(&y.parser, YAML_UTF8_ENCODING);

@@ -20,10 +20,12 @@
 #define SV_TREE_DEPTH_MAX 100       /* nesting of maps and lists */
 #define SV_TREE_NODES_MAX 1000000   /* nodes of a document, aliases counted as if written out */
 #define SV_TREE_DOCUMENTS_MAX 10000 /* documents of a file */
+#define SV_TREE_ANCHORS_MAX 1000    /* anchors of a document */
+#define SV_TREE_TAGS_MAX 100        /* %TAG directives of a file */
 
 enum {
 	SV_TREE_E_SYNTAX = 1, /* the text cannot be parsed */
-	SV_TREE_E_LIMIT,      /* too deep, too many nodes, too many documents */
+	SV_TREE_E_LIMIT,      /* too deep, too many nodes, documents, anchors, tags */
 };
 
 struct sv_tree {

@@ -413,8 +413,6 @@ static int write_generation(int dirfd, const char *name, const struct sv_plan *p
 	sv_autoclose int datafd = -1;
 	int r;
 
-	if (mkdirat(dirfd, name, 0700) < 0)
-		return sv_err_set(err, -errno, "cannot make directory '%s'", name);
 	datafd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (datafd < 0)
 		return sv_err_set(err, -errno, "cannot open '%s'", name);
@@ -524,10 +522,11 @@ int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 	if (r < 0)
 		return sv_err_set(err, r, "cannot prepare a new generation");
 	r = set_root(dirfd, plan, err);
-	if (r == 0)
-		r = make_dirs(dirfd, plan, err);
-	if (r == 0)
-		r = write_generation(dirfd, name, plan, err);
+	if (r == 0 && mkdirat(dirfd, name, 0700) < 0)
+		r = sv_err_set(err, -errno, "cannot make directory '%s'", name);
+	if (r < 0) /* nothing was made yet: what has that name, if anything does, stays */
+		return r;
+	r = write_generation(dirfd, name, plan, err);
 	if (r == 0) {
 		r = replace_link(dirfd, name, DATA);
 		if (r < 0)
@@ -537,7 +536,9 @@ int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 		(void)sv_remove_tree(dirfd, name, true);
 		return r;
 	}
-	r = make_links(dirfd, plan, err);
+	r = make_dirs(dirfd, plan, err); /* not before: they may take a link's place */
+	if (r == 0)
+		r = make_links(dirfd, plan, err);
 	sv_written_done(ret);
 	if (r == 0 && *before) { /* a fresh volume has nothing old in it */
 		r = scan_root(dirfd, plan, name, true, &stale, ret);

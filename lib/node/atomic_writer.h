@@ -49,7 +49,7 @@ int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *re
  * @ret:        filled in on 0
  *
  * On failure what is visible is as before, and what was written is removed,
- * unless the switch was made and only links failed; a repetition puts that right.
+ * unless the switch was made and only links or mountpoints failed; a repetition puts that right.
  *
  * Return: 0 or a negated errno.
  */

@@ -85,19 +85,21 @@ static int open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool ex
 	if (!*made && errno != EEXIST)
 		return -errno;
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (*made || exact) {
+	if (fd < 0) {
+		r = -errno;
+	} else if (*made || exact) {
 		if (fstat(fd, &st) < 0)
 			r = -errno;
 		else if ((st.st_mode & 07777) != mode || (gid != (gid_t)-1 && st.st_gid != gid))
 			r = set_dir(fd, mode, gid);
 	}
-	if (r < 0) {
+	if (r == 0)
+		return fd;
+	if (fd >= 0)
 		close(fd);
-		return r;
-	}
-	return fd;
+	if (*made) /* the next try would find it and leave its mode as it is */
+		(void)unlinkat(dirfd, name, AT_REMOVEDIR);
+	return r;
 }
 
 int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact, bool *made)
@@ -257,8 +259,11 @@ static int open_dir_here(int dirfd, const char *name)
 		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
 	};
-	long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	long fd;
 
+	do
+		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
 	return fd < 0 ? -errno : (int)fd;
 }
 

@@ -212,26 +212,59 @@ static enum sv_medium medium_of(struct libmnt_fs *fs)
 							    SV_MEDIUM_TMPFS;
 }
 
+/*
+ * Out of memory, libmount leaves a line out and goes on, or gives what it has got until then as if
+ * it were all. A mount that is overlooked looks like one that is gone: errno tells.
+ */
+static int on_parse_error(struct libmnt_table *table, const char *filename, int line)
+{
+	bool *no_memory = mnt_table_get_userdata(table);
+
+	(void)filename;
+	(void)line;
+	*no_memory = *no_memory || errno == ENOMEM;
+	return 1; /* one that it cannot read is none of ours */
+}
+
+static int read_mountinfo(struct libmnt_table *table)
+{
+	bool no_memory = false;
+	int r;
+
+	mnt_table_set_userdata(table, &no_memory);
+	mnt_table_set_parser_errcb(table, on_parse_error);
+	errno = 0;
+	r = mnt_table_parse_file(table, "/proc/self/mountinfo");
+	if (r < 0)
+		return r;
+	return r > 0 || no_memory || errno == ENOMEM ? -ENOMEM : 0;
+}
+
 int sv_tmpfs_list(const char *dir, int (*fn)(void *arg, const char *path, enum sv_medium medium),
 		  void *arg, struct sv_err *err)
 {
-	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
+	struct libmnt_table *table = mnt_new_table();
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	size_t n = strlen(dir);
 	struct libmnt_fs *fs;
-	int r = 0;
+	int r;
 
-	if (!table || !iter) {
-		r = sv_err_set(err, table ? -ENOMEM : -errno, "cannot read /proc/self/mountinfo");
-		goto out;
-	}
+	r = table && iter ? read_mountinfo(table) : -ENOMEM;
+	if (r < 0)
+		sv_err_set(err, r, "cannot read /proc/self/mountinfo");
 	while (r == 0 && mnt_table_next_fs(table, iter, &fs) == 0) {
 		const char *target = mnt_fs_get_target(fs);
+		enum sv_medium medium;
 
-		if (target && strncmp(target, dir, n) == 0 && target[n] == '/')
-			r = fn(arg, target + n + 1, medium_of(fs));
+		if (!target || strncmp(target, dir, n) != 0 || target[n] != '/')
+			continue;
+		errno = 0;
+		medium = medium_of(fs);
+		if (errno == ENOMEM) /* options that could not be looked at look as if not set */
+			r = sv_err_set(err, -ENOMEM, "cannot tell what '%s' is", target);
+		else
+			r = fn(arg, target + n + 1, medium);
 	}
-out:
 	mnt_free_iter(iter);
 	mnt_unref_table(table);
 	return r;

@@ -394,10 +394,12 @@ static int sync_volume(const struct sv_node *n, struct sv_action *action)
 
 	if (action->mounted) {
 		target = open_volume(n, action);
-		r = target < 0 ? 0 : sv_tmpfs_is_volume(target);
+		r = target < 0 ? target : sv_tmpfs_is_volume(target);
+		if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+			r = 0; /* gone; any other failure does not say so */
 		if (r < 0)
 			return fault(action, SV_FAULT_MOUNT,
-				     sv_err_set(&action->err, r, "cannot stat '%s'", action->id));
+				     sv_err_set(&action->err, r, "cannot open '%s'", action->id));
 	}
 	action->is_mounted = r > 0;
 	r = action->is_mounted ? publish_over(n, action, target) : publish_new(n, action);
@@ -615,7 +617,7 @@ static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type
 		return 0;
 	target[len] = '\0';
 	f = sv_strmap_get(&a->found, target);
-	if (!f) {
+	if (!f || strcmp(strrchr(target, '/') + 1, name) != 0) { /* or one that was half made */
 		(void)unlinkat(dirfd, name, 0);
 		return 0;
 	}

@@ -354,6 +354,18 @@ START_TEST(a_refused_version_is_not_taken_from_another_file)
 }
 END_TEST
 
+START_TEST(a_refusal_stands_while_another_file_has_it)
+{
+	set("/m/a.yaml", "$s=*");
+	set("/m/b.yaml", "$s=*");
+	expect_told("!secret default/s, !secret default/s");
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	expect_told("!secret default/s");
+	set("/m/b.yaml", "");
+	expect_told("?secret default/s");
+}
+END_TEST
+
 /* ---- changes that the API server refuses (R8, R9) -------------------------------------------- */
 
 START_TEST(an_immutable_secret_does_not_change)
@@ -641,6 +653,7 @@ T_SUITE(catalog)
 	T_TEST(an_object_that_is_refused_keeps_its_last_good_version);
 	T_TEST(a_new_object_that_is_refused_is_absent);
 	T_TEST(a_refused_version_is_not_taken_from_another_file);
+	T_TEST(a_refusal_stands_while_another_file_has_it);
 	T_TEST(an_immutable_secret_does_not_change);
 	T_TEST(a_secrets_type_does_not_change);
 	T_TEST(a_refused_change_stands_until_the_old_one_is_gone);

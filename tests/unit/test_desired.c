@@ -374,6 +374,25 @@ START_TEST(a_pod_that_names_another_secret_gets_that_one)
 }
 END_TEST
 
+START_TEST(a_volume_that_moves_to_another_namespace_takes_no_secret_along)
+{
+	sv_autoplan struct sv_plan *late = NULL;
+
+	put_secret(MANIFEST, "one/s", "k=one !immutable");
+	put_pod(MANIFEST, "one/p@u", "a=s");
+	ck_assert_int_eq(plan("u", "a", &late, NULL), 0);
+	publish("u", "a");
+	put_pod(MANIFEST, "two/p@u", "a=s");
+	sv_desired_remove_pod(&d, MANIFEST, "one", "p");
+	expect_value("u", "a", "secret \"s\" not found");
+	/* an action that began before ends after */
+	ck_assert_int_eq(sv_desired_pin(sv_desired_wanted(&d, id("u", "a")), late), 0);
+	expect_value("u", "a", "secret \"s\" not found");
+	put_secret(MANIFEST, "two/s", "k=two");
+	expect_value("u", "a", "two");
+}
+END_TEST
+
 START_TEST(times_are_kept)
 {
 	struct sv_desired_pod *p;
@@ -412,5 +431,6 @@ T_SUITE(desired)
 	T_TEST(a_published_volume_keeps_an_immutable_secret);
 	T_TEST(a_mutable_secret_is_not_kept);
 	T_TEST(a_pod_that_names_another_secret_gets_that_one);
+	T_TEST(a_volume_that_moves_to_another_namespace_takes_no_secret_along);
 	T_TEST(times_are_kept);
 }

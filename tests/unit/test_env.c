@@ -456,6 +456,64 @@ START_TEST(a_sub_path_expression_needs_every_variable)
 }
 END_TEST
 
+/* Each value is four times the one before, 16 bytes at first; @last is the name of the last one. */
+static char *multiplied(char last, const char *more)
+{
+	struct sv_buf b = { 0 };
+	char c;
+
+	sv_buf_puts(&b, "env: [" VAL("A", "0123456789abcdef"));
+	for (c = 'A'; c < last; c++)
+		sv_buf_printf(&b, ", {name: %c, value: $(%c)$(%c)$(%c)$(%c)}", c + 1, c, c, c, c);
+	sv_buf_printf(&b, "]%s", more);
+	return sv_buf_take(&b);
+}
+
+static const struct {
+	char last;
+	const char *more;
+	bool fits;
+} multiples[] = {
+	{ 'J', "", true }, /* of 4 MiB */
+	{ 'K', "", false },
+	{ 'J', ", args: [$(J), $(J)]", true },
+	{ 'J', ", args: [$(J), $(J), $(J)]", false },
+	{ 'J', ", args: [$(J)], command: [$(J), $(J)]", false },
+};
+
+START_TEST(references_cannot_multiply_without_end)
+{
+	sv_autofree char *container = multiplied(multiples[_i].last, multiples[_i].more);
+	sv_autopod struct sv_pod *pod = pod_with(container);
+	sv_autoenv struct sv_env *env = NULL;
+	struct sv_err err = { "" };
+
+	ck_assert_int_eq(make(pod, NULL, &env, &err), multiples[_i].fits ? 0 : SV_PLAN_E_TOO_LARGE);
+	ck_assert_str_eq(err.msg, multiples[_i].fits ? "" :
+						       "environment of container \"c\" is over the "
+						       "limit of 16777216 bytes");
+}
+END_TEST
+
+START_TEST(a_sub_path_expression_is_no_longer_than_a_path)
+{
+	sv_autofree char *value = t_repeat('d', 1000), *text = NULL, *path = NULL;
+	sv_autopod struct sv_pod *pod = NULL;
+	sv_autoenv struct sv_env *env = NULL;
+	struct sv_err err = { "" };
+
+	text = sv_asprintf(ENV("{name: D, value: %s}"), value);
+	pod = pod_with(text);
+	ck_assert_int_eq(make(pod, NULL, &env, &err), 0);
+	ck_assert_int_eq(sv_env_sub_path(env, "$(D)/$(D)/$(D)/$(D)", &path, &err), 0);
+	ck_assert_uint_eq(strlen(path), 4003);
+	free(SV_TAKE(path));
+	ck_assert_int_eq(sv_env_sub_path(env, "$(D)/$(D)/$(D)/$(D)/$(D)", &path, &err),
+			 SV_PLAN_E_PATH);
+	ck_assert_str_eq(err.msg, "subPathExpr: must be less than or equal to 4096 characters");
+}
+END_TEST
+
 START_TEST(texts_hold_no_value)
 {
 	sv_autopod struct sv_pod *pod =
@@ -485,5 +543,7 @@ T_SUITE(env)
 	T_TEST(an_environment_outlives_its_secrets);
 	T_TEST(many_variables_keep_their_order);
 	T_EACH(a_sub_path_expression_needs_every_variable, sub_paths);
+	T_EACH(references_cannot_multiply_without_end, multiples);
+	T_TEST(a_sub_path_expression_is_no_longer_than_a_path);
 	T_TEST(texts_hold_no_value);
 }

@@ -433,6 +433,18 @@ START_TEST(a_fault_has_a_word)
 }
 END_TEST
 
+START_TEST(a_volume_that_is_wanted_again_is_not_being_removed)
+{
+	publish();
+	remove_pod();
+	go_wrong(look_for(SV_ACTION_REMOVE), -EBUSY, SV_FAULT_MOUNT);
+	expect(SV_STATE_REMOVING, "MountFailed", "it went wrong: Device or resource busy");
+	put_pod("v=s");
+	go_wrong(look_for(SV_ACTION_SYNC), -EIO, SV_FAULT_WRITE);
+	expect(SV_STATE_STALE, "WriteFailed", "it went wrong: Input/output error");
+}
+END_TEST
+
 START_TEST(a_removal_that_fails_is_retried)
 {
 	struct sv_action *action;
@@ -654,6 +666,65 @@ START_TEST(without_room_an_update_waits_for_an_old_generation)
 }
 END_TEST
 
+/* The grace that passes meanwhile must not hide the retry. */
+START_TEST(a_removal_that_fails_is_retried_whatever_else_is_due)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	remove_pod();
+	go_wrong(look_for(SV_ACTION_REMOVE), -EBUSY, SV_FAULT_MOUNT);
+	now += GRACE;
+	expect_idle();
+	ck_assert_int_eq(sv_actuals_wake(&s, now), 500 - GRACE); /* -1 would be for ever */
+	now += 500 - GRACE;
+	action = look_for(SV_ACTION_REMOVE);
+	action->is_mounted = false;
+	finish(action);
+	ck_assert_ptr_null(record());
+}
+END_TEST
+
+/* What it waited for went with the volume. */
+START_TEST(a_volume_that_had_no_room_is_made_anew)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	put_secret("k=3");
+	action = look_for(SV_ACTION_SYNC);
+	action->listed = true;
+	add_old(action, "..2026.1");
+	go_wrong(action, -ENOSPC, SV_FAULT_WRITE);
+	remove_pod();
+	action = look_for(SV_ACTION_REMOVE);
+	put_pod("v=s");
+	action->is_mounted = false;
+	finish(action);
+	succeed(look_for(SV_ACTION_SYNC));
+	expect(SV_STATE_PUBLISHED, "", NULL);
+}
+END_TEST
+
+/* Input that leads to no action must not hide an old generation whose time has come. */
+START_TEST(a_refusal_does_not_keep_an_old_generation)
+{
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	now += GRACE;
+	remove_secret();
+	finish(look_for(SV_ACTION_CLEAN));
+	expect(SV_STATE_STALE, "SecretNotFound", "secret \"s\" not found");
+	ck_assert_uint_eq(record()->n_old, 0);
+	expect_idle();
+}
+END_TEST
+
 /* A retry that is due but has to wait for room must not hide when there will be room. */
 START_TEST(a_retry_without_room_waits_too)
 {
@@ -830,6 +901,7 @@ T_SUITE(reconcile)
 	T_TEST(a_failed_update_leaves_a_stale_volume);
 	T_TEST(new_input_does_not_wait_for_the_retry);
 	T_EACH(a_fault_has_a_word, faults);
+	T_TEST(a_volume_that_is_wanted_again_is_not_being_removed);
 	T_TEST(a_removal_that_fails_is_retried);
 	T_TEST(input_that_arrives_meanwhile_is_looked_at_afterwards);
 	T_TEST(a_pod_that_goes_meanwhile_is_removed_afterwards);
@@ -840,6 +912,9 @@ T_SUITE(reconcile)
 	T_TEST(a_generation_that_resists_is_tried_again);
 	T_TEST(beyond_sixty_four_old_generations_updates_merge);
 	T_TEST(without_room_an_update_waits_for_an_old_generation);
+	T_TEST(a_removal_that_fails_is_retried_whatever_else_is_due);
+	T_TEST(a_volume_that_had_no_room_is_made_anew);
+	T_TEST(a_refusal_does_not_keep_an_old_generation);
 	T_TEST(a_retry_without_room_waits_too);
 	T_TEST(a_part_in_use_is_not_overwritten);
 	T_TEST(a_volume_that_is_found_is_adopted);

@@ -428,6 +428,30 @@ START_TEST(nodes_have_a_limit)
 }
 END_TEST
 
+/* To find one of many, all are looked at: without a limit, a file could take minutes. */
+START_TEST(anchors_and_tags_have_a_limit)
+{
+	sv_autobuf struct sv_buf anchors = { 0 }, tags = { 0 };
+	struct sv_err err = { "" };
+	int i;
+
+	for (i = 0; i < SV_TREE_ANCHORS_MAX; i++)
+		sv_buf_printf(&anchors, "- &a%d x\n", i);
+	sv_buf_puts(&anchors, "- &a0 y\n"); /* the same one again */
+	ck_assert_int_eq(parse(anchors.ptr, &err), 0);
+	sv_buf_puts(&anchors, "- &b x\n");
+	ck_assert_int_eq(parse(anchors.ptr, &err), SV_TREE_E_LIMIT);
+	ck_assert_str_eq(err.msg, "line 1002: too many anchors");
+	for (i = 0; i < SV_TREE_TAGS_MAX; i++)
+		sv_buf_printf(&tags, "%%TAG !a%d! x\n", i);
+	sv_buf_puts(&tags, "--- x %TAG\n");
+	ck_assert_int_eq(parse(tags.ptr, &err), 0);
+	sv_buf_puts(&tags, "...\n%TAG !b! x\n--- x\n");
+	ck_assert_int_eq(parse(tags.ptr, &err), SV_TREE_E_LIMIT);
+	ck_assert_str_eq(err.msg, "more than 100 %TAG directives");
+}
+END_TEST
+
 /* ---- lines ---------------------------------------------------------------------------------- */
 
 START_TEST(every_node_knows_its_line)
@@ -472,5 +496,6 @@ T_SUITE(yaml)
 	T_TEST(aliases_cannot_multiply_without_limit);
 	T_TEST(documents_have_a_limit_and_each_its_own_nodes);
 	T_TEST(nodes_have_a_limit);
+	T_TEST(anchors_and_tags_have_a_limit);
 	T_TEST(every_node_knows_its_line);
 }

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The program's malloc() and its relatives are these, for every library in it. System calls are
+ * caught by the linker (--wrap, see the Makefile), for the code in the program itself only.
+ */
+#define _GNU_SOURCE
+#include "fault.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PARTLY (-1) /* no errno: do a part only */
+#define MAX_VARIANTS 4
+
+enum function {
+	F_MALLOC,
+	F_OPENAT,
+	F_OPEN,
+	F_OPENAT2,
+	F_MKDIRAT,
+	F_MKDIR,
+	F_UNLINKAT,
+	F_SYMLINKAT,
+	F_READLINKAT,
+	F_RENAMEAT,
+	F_READ,
+	F_WRITE,
+	F_FCHMOD,
+	F_FCHOWN,
+	F_FSTAT,
+	F_FSTATAT,
+	F_FSTATFS,
+	F_STATX,
+	F_FDOPENDIR,
+	F_READDIR,
+	F_CLOSE,
+	F_FSOPEN,
+	F_FSCONFIG,
+	F_FSMOUNT,
+	F_MOUNT_SETATTR,
+	F_MOVE_MOUNT,
+	F_OPEN_TREE,
+	F_UMOUNT2,
+	F_GETRANDOM,
+	F_TABLE,
+	N_FUNCTIONS,
+};
+
+static const struct {
+	const char *name;
+	int errnos[MAX_VARIANTS];
+} functions[N_FUNCTIONS] = {
+	[F_MALLOC] = { "malloc", { ENOMEM } },
+	[F_OPENAT] = { "openat", { EMFILE, ENOSPC, EIO, EINTR } },
+	[F_OPEN] = { "open", { EMFILE, EIO } },
+	[F_OPENAT2] = { "openat2", { EMFILE, ENOMEM, EINTR, EAGAIN } },
+	[F_MKDIRAT] = { "mkdirat", { ENOSPC, EPERM } },
+	[F_MKDIR] = { "mkdir", { ENOSPC, EPERM } },
+	[F_UNLINKAT] = { "unlinkat", { EIO, EBUSY, EPERM } },
+	[F_SYMLINKAT] = { "symlinkat", { ENOSPC, EIO } },
+	[F_READLINKAT] = { "readlinkat", { EIO, ENOMEM } },
+	[F_RENAMEAT] = { "renameat", { ENOSPC, EBUSY } },
+	[F_READ] = { "read", { EIO, EINTR, PARTLY } },
+	[F_WRITE] = { "write", { ENOSPC, EIO, EINTR, PARTLY } },
+	[F_FCHMOD] = { "fchmod", { EPERM, EIO } },
+	[F_FCHOWN] = { "fchown", { EPERM, EIO } },
+	[F_FSTAT] = { "fstat", { EIO, ENOMEM } },
+	[F_FSTATAT] = { "fstatat", { EIO, ENOMEM } },
+	[F_FSTATFS] = { "fstatfs", { EIO, EINTR } },
+	[F_STATX] = { "statx", { EIO, ENOMEM } },
+	[F_FDOPENDIR] = { "fdopendir", { ENOMEM } },
+	[F_READDIR] = { "readdir", { EIO, ENOMEM } },
+	[F_CLOSE] = { "close", { EIO, EINTR } },
+	[F_FSOPEN] = { "fsopen", { EMFILE, ENOMEM, EPERM } },
+	[F_FSCONFIG] = { "fsconfig", { ENOMEM, EINVAL } },
+	[F_FSMOUNT] = { "fsmount", { EMFILE, EBUSY, EPERM } },
+	[F_MOUNT_SETATTR] = { "mount_setattr", { EBUSY, EPERM } },
+	[F_MOVE_MOUNT] = { "move_mount", { ENOSPC, EBUSY, ENOMEM } },
+	[F_OPEN_TREE] = { "open_tree", { EMFILE, ENOMEM } },
+	[F_UMOUNT2] = { "umount2", { EBUSY, ENOMEM } },
+	[F_GETRANDOM] = { "getrandom", { EAGAIN } },
+	[F_TABLE] = { "mnt_table_parse_file", { EMFILE, ENOMEM } },
+};
+
+static struct {
+	struct fault_loop now;
+	bool on;
+	unsigned calls; /* counted so far */
+	int function;   /* that was made to fail, or -1 */
+	int err;
+	long blocks; /* allocated and not freed, in all of the program */
+} state = { .function = -1 };
+
+/* Is this call to fail? Sets errno. Allocates nothing, as malloc() asks too. */
+static bool strikes(enum function f)
+{
+	const struct fault_loop *now = &state.now;
+
+	if (!state.on || (now->scope != FAULT_ALL && f != F_MALLOC))
+		return false;
+	if (++state.calls == now->call) {
+		state.function = (int)f;
+		state.err = functions[f].errnos[now->variant];
+	} else if (state.function != (int)f || !now->lasting) {
+		return false;
+	}
+	if (state.err == PARTLY)
+		return true;
+	errno = state.err;
+	return true;
+}
+
+static bool has_variant(int f, unsigned v)
+{
+	return v < MAX_VARIANTS && functions[f].errnos[v] != 0;
+}
+
+bool fault_next(struct fault_loop *loop)
+{
+	if (!loop->begun) {
+		loop->begun = true;
+		loop->call = 1;
+		return true;
+	}
+	if (state.function < 0) /* all calls were made, and none was the n-th */
+		return false;
+	loop->fired++;
+	/* one that is to be repeated until it works must not fail for ever */
+	if (!loop->lasting && !(state.err == EINTR || state.err == EAGAIN)) {
+		loop->lasting = true;
+		return true;
+	}
+	loop->lasting = false;
+	if (has_variant(state.function, loop->variant + 1)) {
+		loop->variant++;
+		return true;
+	}
+	loop->variant = 0;
+	loop->call++;
+	return true;
+}
+
+void fault_on(const struct fault_loop *loop)
+{
+	state.now = *loop;
+	state.calls = 0;
+	state.function = -1;
+	state.on = true;
+}
+
+void fault_off(void)
+{
+	state.on = false;
+}
+
+bool fault_fired(void)
+{
+	return state.function >= 0;
+}
+
+bool fault_is_harmless(void)
+{
+	int f = state.function;
+
+	if (f < 0 || state.err == PARTLY || f == F_CLOSE || f == F_GETRANDOM)
+		return true;
+	return (f == F_READ || f == F_WRITE || f == F_OPENAT2) &&
+	       (state.err == EINTR || state.err == EAGAIN);
+}
+
+const char *fault_text(void)
+{
+	static char text[128];
+
+	if (state.function < 0)
+		return "";
+	(void)snprintf(text, sizeof(text), "%s(), call %u of all: %s%s",
+		       functions[state.function].name, state.now.call,
+		       state.err == PARTLY ? "a part only" : strerrorname_np(state.err),
+		       state.now.lasting ? ", and later ones" : "");
+	return text;
+}
+
+/* ---- what is in use -------------------------------------------------------------------------- */
+
+long fault_live_blocks(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return 0; /* its own strdup() and so on are not seen here; it finds leaks itself */
+#else
+	return state.blocks;
+#endif
+}
+
+int fault_open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+int fault_mounts(void)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	int c, n = 0;
+
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	(void)fclose(f);
+	return n;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+#ifdef __SANITIZE_ADDRESS__
+#define REAL(name) __interceptor_##name
+/* json-c 0.16 forgets a member's key when its table cannot grow. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:json_object_object_add\n";
+}
+#else
+#define REAL(name) __libc_##name
+#endif
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t n, size_t size);
+void *REAL(realloc)(void *p, size_t size);
+void REAL(free)(void *p);
+
+static void *counted(void *p)
+{
+	state.blocks += p != NULL;
+	return p;
+}
+
+extern const char __executable_start[], etext[];
+#define CALLER ((const char *)__builtin_return_address(0))
+
+void *malloc(size_t size)
+{
+	return strikes(F_MALLOC) ? NULL : counted(REAL(malloc)(size));
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return strikes(F_MALLOC) ? NULL : counted(REAL(calloc)(n, size));
+}
+
+void *realloc(void *p, size_t size)
+{
+	if (size > 0 && strikes(F_MALLOC))
+		return NULL;
+	state.blocks -= p != NULL;
+	return counted(REAL(realloc)(p, size));
+}
+
+void *reallocarray(void *p, size_t n, size_t size)
+{
+	size_t total;
+
+	if (__builtin_mul_overflow(n, size, &total)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return realloc(p, total);
+}
+
+void free(void *p)
+{
+	state.blocks -= p != NULL;
+	REAL(free)(p);
+}
+
+static char *copy(const char *s, size_t len, const char *caller)
+{
+	bool ours = caller >= __executable_start && caller < etext;
+	char *p;
+
+	if ((ours || state.now.scope != FAULT_NO_COPIES) && strikes(F_MALLOC))
+		return NULL;
+	p = counted(REAL(malloc)(len + 1));
+	if (!p)
+		return NULL;
+	memcpy(p, s, len);
+	p[len] = '\0';
+	return p;
+}
+
+/* The sanitizer's own would not ask malloc() above. */
+char *strndup(const char *s, size_t n)
+{
+	return copy(s, strnlen(s, n), CALLER);
+}
+
+char *strdup(const char *s)
+{
+	return copy(s, strlen(s), CALLER);
+}
+
+/* ---- system calls ---------------------------------------------------------------------------- */
+
+/* WRAP(…): a function that fails with -1 when it is struck. */
+#define WRAP(f, type, name, params, args)                    \
+	type __real_##name params;                           \
+	type __wrap_##name params;                           \
+	type __wrap_##name params                            \
+	{                                                    \
+		return strikes(f) ? -1 : __real_##name args; \
+	}
+
+WRAP(F_MKDIRAT, int, mkdirat, (int fd, const char *p, mode_t m), (fd, p, m))
+WRAP(F_MKDIR, int, mkdir, (const char *p, mode_t m), (p, m))
+WRAP(F_UNLINKAT, int, unlinkat, (int fd, const char *p, int flags), (fd, p, flags))
+WRAP(F_SYMLINKAT, int, symlinkat, (const char *to, int fd, const char *p), (to, fd, p))
+WRAP(F_READLINKAT, ssize_t, readlinkat, (int fd, const char *p, char *b, size_t n), (fd, p, b, n))
+WRAP(F_READLINKAT, ssize_t, __readlinkat_chk, (int fd, const char *p, char *b, size_t n, size_t m),
+     (fd, p, b, n, m))
+WRAP(F_RENAMEAT, int, renameat, (int a, const char *p, int b, const char *q), (a, p, b, q))
+WRAP(F_FCHMOD, int, fchmod, (int fd, mode_t m), (fd, m))
+WRAP(F_FCHOWN, int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
+WRAP(F_FSTAT, int, fstat, (int fd, struct stat *st), (fd, st))
+WRAP(F_FSTATAT, int, fstatat, (int fd, const char *p, struct stat *st, int flags),
+     (fd, p, st, flags))
+WRAP(F_FSTATFS, int, fstatfs, (int fd, struct statfs *st), (fd, st))
+WRAP(F_STATX, int, statx, (int fd, const char *p, int flags, unsigned m, struct statx *st),
+     (fd, p, flags, m, st))
+WRAP(F_FSOPEN, int, fsopen, (const char *name, unsigned flags), (name, flags))
+WRAP(F_FSCONFIG, int, fsconfig, (int fd, unsigned c, const char *k, const void *v, int a),
+     (fd, c, k, v, a))
+WRAP(F_FSMOUNT, int, fsmount, (int fd, unsigned flags, unsigned attrs), (fd, flags, attrs))
+WRAP(F_MOUNT_SETATTR, int, mount_setattr,
+     (int fd, const char *p, unsigned flags, struct mount_attr *a, size_t n), (fd, p, flags, a, n))
+WRAP(F_MOVE_MOUNT, int, move_mount, (int a, const char *p, int b, const char *q, unsigned flags),
+     (a, p, b, q, flags))
+WRAP(F_OPEN_TREE, int, open_tree, (int fd, const char *p, unsigned flags), (fd, p, flags))
+WRAP(F_UMOUNT2, int, umount2, (const char *p, int flags), (p, flags))
+WRAP(F_GETRANDOM, ssize_t, getrandom, (void *b, size_t n, unsigned flags), (b, n, flags))
+
+#define WRAP_POINTER(f, type, name, params, args)              \
+	type __real_##name params;                             \
+	type __wrap_##name params;                             \
+	type __wrap_##name params                              \
+	{                                                      \
+		return strikes(f) ? NULL : __real_##name args; \
+	}
+
+struct libmnt_table;
+WRAP_POINTER(F_FDOPENDIR, DIR *, fdopendir, (int fd), (fd))
+WRAP_POINTER(F_READDIR, struct dirent *, readdir, (DIR * dir), (dir))
+
+int __real_mnt_table_parse_file(struct libmnt_table *table, const char *name);
+int __wrap_mnt_table_parse_file(struct libmnt_table *table, const char *name);
+int __wrap_mnt_table_parse_file(struct libmnt_table *table, const char *name)
+{
+	return strikes(F_TABLE) ? -errno : __real_mnt_table_parse_file(table, name);
+}
+
+/* A mode is passed on whether it was given or not: only O_CREAT looks at it. */
+int __real_openat(int fd, const char *path, int flags, ...);
+int __wrap_openat(int fd, const char *path, int flags, ...);
+int __wrap_openat(int fd, const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list ap;
+
+	if (flags & O_CREAT) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
+	return strikes(F_OPENAT) ? -1 : __real_openat(fd, path, flags, mode);
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list ap;
+
+	if (flags & O_CREAT) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
+	return strikes(F_OPEN) ? -1 : __real_open(path, flags, mode);
+}
+
+/* The code uses it for openat2(2), which has four arguments. */
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+	long a[4];
+	va_list ap;
+	int i;
+
+	va_start(ap, number);
+	for (i = 0; i < 4; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	if (number == SYS_openat2 && strikes(F_OPENAT2))
+		return -1;
+	return __real_syscall(number, a[0], a[1], a[2], a[3]);
+}
+
+ssize_t __real_read(int fd, void *buf, size_t n);
+ssize_t __wrap_read(int fd, void *buf, size_t n);
+ssize_t __wrap_read(int fd, void *buf, size_t n)
+{
+	if (strikes(F_READ)) {
+		if (state.err != PARTLY)
+			return -1;
+		n = n > 1 ? 1 : n;
+	}
+	return __real_read(fd, buf, n);
+}
+
+ssize_t __real_write(int fd, const void *buf, size_t n);
+ssize_t __wrap_write(int fd, const void *buf, size_t n);
+ssize_t __wrap_write(int fd, const void *buf, size_t n)
+{
+	if (strikes(F_WRITE)) {
+		if (state.err != PARTLY)
+			return -1;
+		n = n > 1 ? 1 : n;
+	}
+	return __real_write(fd, buf, n);
+}
+
+/* The descriptor is gone all the same, as on Linux. */
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+	int err;
+
+	if (!strikes(F_CLOSE))
+		return __real_close(fd);
+	err = errno;
+	(void)__real_close(fd);
+	errno = err;
+	return -1;
+}

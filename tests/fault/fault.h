@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fault - the n-th allocation or system call fails
+ *
+ * A program that links fault.c counts the calls of its code (allocations: of all libraries, too)
+ * and has one of them fail, or that one and all later ones of its kind. FAULT_EACH() runs its body
+ * for every call that is made, every errno that call may give, and both ways to fail; the body
+ * arms, does the work, disarms, and looks at what became of it.
+ */
+#ifndef TESTS_FAULT_H
+#define TESTS_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum fault_scope {
+	FAULT_ALLOCATIONS, /* only memory */
+	FAULT_NO_COPIES, /* the same, but for strdup() in libraries: json-c 0.16 does not bear it */
+	FAULT_ALL,       /* system calls as well */
+};
+
+struct fault_loop {
+	enum fault_scope scope;
+	unsigned call;    /* which one fails, from 1 */
+	unsigned variant; /* which errno, from 0 */
+	bool lasting;     /* and all later calls of that function */
+	unsigned fired;   /* how many runs had a failure */
+	bool begun;
+};
+
+/* The next thing to fail, or false when the last run had none and all is done. */
+bool fault_next(struct fault_loop *loop);
+#define FAULT_EACH(loop) while (fault_next(&(loop)))
+
+/* From here to fault_off(), calls are counted and one fails. */
+void fault_on(const struct fault_loop *loop);
+void fault_off(void);
+
+/* What failed in the last run: "openat() number 3 of all calls: EMFILE", or "" if nothing did. */
+const char *fault_text(void);
+bool fault_fired(void);
+/* What failed is something that is to be retried at once, or may come in parts. */
+bool fault_is_harmless(void);
+
+/* Blocks of memory that are allocated now, descriptors that are open, mounts that are seen. */
+long fault_live_blocks(void);
+int fault_open_fds(void);
+int fault_mounts(void);
+
+#endif

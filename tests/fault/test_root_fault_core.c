@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a manifest's text to an action and its result, with every allocation failing in turn. Lack
+ * of memory is never taken for something else, nothing leaks, and the same call works afterwards.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/core/catalog.h"
+#include "../../lib/core/manifest.h"
+#include "../../lib/core/reconcile.h"
+#include "../../lib/core/status.h"
+#include "../support/support.h"
+#include "fault.h"
+
+#define ID "pods/u/volumes/kubernetes.io~projected/v"
+
+#define SECRET                     \
+	"apiVersion: v1\n"         \
+	"kind: Secret\n"           \
+	"metadata: {name: s}\n"    \
+	"immutable: true\n"        \
+	"data: {user: bXktYXBw}\n" \
+	"stringData: {password: 'x', other: \"y\\tz\"}\n"
+
+#define POD                                                                          \
+	"apiVersion: v1\n"                                                           \
+	"kind: Pod\n"                                                                \
+	"metadata: {name: p, uid: u}\n"                                              \
+	"spec:\n"                                                                    \
+	"  securityContext: {fsGroup: 7}\n"                                          \
+	"  volumes:\n"                                                               \
+	"  - name: v\n"                                                              \
+	"    projected:\n"                                                           \
+	"      sources:\n"                                                           \
+	"      - secret: {name: s, optional: true}\n"                                \
+	"      - secret: {name: s, items: [{key: user, path: b/./c, mode: 0400}]}\n" \
+	"  - {name: w, secret: {secretName: s}}\n"                                   \
+	"  containers:\n"                                                            \
+	"  - name: c\n"                                                              \
+	"    image: i\n"                                                             \
+	"    command: [sh]\n"                                                        \
+	"    env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: user}}}]\n"    \
+	"    envFrom: [{secretRef: {name: s}}]\n"                                    \
+	"    volumeMounts: [{name: v, mountPath: /m}, {name: w, mountPath: /m/d/e}]\n"
+
+#define FILES "b/c:0440 other:0644 password:0644 user:0644"
+
+static struct sv_desired d;
+static struct sv_actuals s;
+static const struct sv_reconcile_opts opts = { .volume_size_limit = 1 << 20, .grace_ms = 250 };
+static struct sv_pod *pod;
+static struct sv_secret *secret;
+static long n_blocks;
+
+/* The second run of a loop must not be the first to find a library initialized. */
+static void setup(void)
+{
+	pod = t_pod_yaml(POD);
+	secret = t_secret_yaml(SECRET);
+}
+
+static void teardown(void)
+{
+	sv_pod_unref(pod);
+	sv_secret_unref(secret);
+}
+
+static void nothing_leaks(void)
+{
+	ck_assert_msg(fault_live_blocks() == n_blocks, "%ld blocks leak after %s",
+		      fault_live_blocks() - n_blocks, fault_text());
+}
+
+/* Out of memory says so; whoever does not need what failed is done. */
+static void out_of_memory(int r)
+{
+	ck_assert_msg(r == -ENOMEM || r == 0, "%d after %s", r, fault_text());
+}
+
+static void enough(const struct fault_loop *loop, unsigned at_least)
+{
+	ck_assert_msg(loop->fired >= at_least, "only %u failures", loop->fired);
+	if (getenv("FAULT_VERBOSE"))
+		(void)fprintf(stderr, "%u allocations\n", loop->call - 1);
+}
+
+/* ---- decoding -------------------------------------------------------------------------------- */
+
+static char *texts_of(const struct sv_manifest_object *o)
+{
+	struct sv_buf b = { 0 };
+	size_t i;
+
+	for (i = 0; i < o->complaints.n; i++)
+		sv_buf_printf(&b, "%s\n", o->complaints.items[i].message);
+	return sv_buf_take(&b);
+}
+
+static void decode_loop(const char *text, enum sv_format format, enum fault_scope scope, int want,
+			size_t n_objects, size_t n_complaints)
+{
+	struct fault_loop loop = { .scope = scope };
+	struct sv_manifest m;
+	struct sv_err err = { "" };
+	size_t i, n;
+
+	if (sv_manifest_parse(text, strlen(text), format, NULL, &m, &err, NULL) == 0)
+		sv_manifest_done(&m);
+	n_blocks = fault_live_blocks();
+	FAULT_EACH(loop)
+	{
+		unsigned line = 0;
+		int r;
+
+		fault_on(&loop);
+		r = sv_manifest_parse(text, strlen(text), format, NULL, &m, &err, &line);
+		fault_off();
+		ck_assert_msg(r == -ENOMEM || r == want, "%d, '%s' after %s", r, err.msg,
+			      fault_text());
+		if (r == 0) {
+			ck_assert_msg(m.n_objects == n_objects, "%zu objects after %s", m.n_objects,
+				      fault_text());
+			for (i = n = 0; i < m.n_objects; i++) {
+				sv_autofree char *texts = texts_of(&m.objects[i]);
+
+				ck_assert_msg(!strstr(texts, "memory"), "%s after %s", texts,
+					      fault_text());
+				n += m.objects[i].complaints.n;
+			}
+			ck_assert_msg(n == n_complaints, "%zu complaints after %s: %s", n,
+				      fault_text(),
+				      n ? m.objects[0].complaints.items[0].message : "");
+			sv_manifest_done(&m);
+		}
+		nothing_leaks();
+	}
+	enough(&loop, 20);
+}
+
+START_TEST(a_manifest_is_decoded_whole_or_not_at_all)
+{
+	decode_loop(SECRET "---\n" POD "---\n{kind: List, apiVersion: v1, items: []}\n",
+		    SV_FORMAT_YAML, FAULT_ALLOCATIONS, 0, 2, 0);
+}
+END_TEST
+
+START_TEST(json_is_decoded_whole_or_not_at_all)
+{
+	decode_loop("{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{\"apiVersion\": "
+		    "\"v1\", \"kind\": \"Secret\", \"metadata\": {\"name\": \"s\"}, \"data\": "
+		    "{\"a\": \"YQ==\"}}]}",
+		    SV_FORMAT_JSON, FAULT_NO_COPIES, 0, 1, 0);
+}
+END_TEST
+
+START_TEST(complaints_are_all_there_or_it_is_out_of_memory)
+{
+	decode_loop("apiVersion: v1\nkind: Secret\nmetadata: {name: A_B}\n"
+		    "data: {\"a b\": YQ==, c: '*'}\n",
+		    SV_FORMAT_YAML, FAULT_ALLOCATIONS, 0, 1, 2);
+}
+END_TEST
+
+START_TEST(a_value_that_is_json_is_not_refused_without_memory)
+{
+	decode_loop("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+		    "type: kubernetes.io/dockerconfigjson\n"
+		    "stringData: {.dockerconfigjson: '{\"auths\": {}}'}\n",
+		    SV_FORMAT_YAML, FAULT_NO_COPIES, 0, 1, 0);
+}
+END_TEST
+
+START_TEST(a_text_that_does_not_parse_does_not_parse_without_memory)
+{
+	decode_loop("a: [1, 2\nb: {", SV_FORMAT_YAML, FAULT_ALLOCATIONS, SV_MANIFEST_E_SYNTAX, 0,
+		    0);
+}
+END_TEST
+
+/* ---- the catalog ----------------------------------------------------------------------------- */
+
+static void count_up(void *arg, const struct sv_problem *problem)
+{
+	(void)problem;
+	++*(int *)arg;
+}
+
+START_TEST(a_catalog_takes_a_file_or_is_as_before)
+{
+	static const char text[] = SECRET "---\n" POD;
+	static const char changed[] =
+		SECRET "---\n{apiVersion: v1, kind: Pod, metadata: {name: p}}";
+	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS };
+	struct sv_err err = { "" };
+	struct sv_catalog *c;
+
+	ck_assert_int_eq(sv_catalog_new(NULL, NULL, &c), 0);
+	sv_catalog_free(c);
+	n_blocks = fault_live_blocks();
+	FAULT_EACH(loop)
+	{
+		struct sv_manifest a, b;
+		struct sv_catalog_counts counts;
+		int r, problems = 0;
+
+		ck_assert_int_eq(
+			sv_manifest_parse(text, strlen(text), SV_FORMAT_YAML, NULL, &a, &err, NULL),
+			0);
+		ck_assert_int_eq(sv_manifest_parse(changed, strlen(changed), SV_FORMAT_YAML, NULL,
+						   &b, &err, NULL),
+				 0);
+		c = NULL;
+		fault_on(&loop);
+		r = sv_catalog_new(NULL, NULL, &c);
+		if (r == 0)
+			r = sv_catalog_set(c, "/m/a.yaml", &a, true, 1);
+		if (r == 0)
+			r = sv_catalog_set(c, "/m/a.yaml", &b, false, 2);
+		if (r == 0)
+			r = sv_catalog_fail(c, "/m/a.yaml", 1, "InvalidManifest", "bad", 3);
+		fault_off();
+		out_of_memory(r);
+		if (c) {
+			sv_catalog_each_problem(c, count_up, &problems);
+			sv_manifest_done(&a);
+			ck_assert_int_eq(sv_manifest_parse(text, strlen(text), SV_FORMAT_YAML, NULL,
+							   &a, &err, NULL),
+					 0);
+			ck_assert_int_eq(sv_catalog_set(c, "/m/a.yaml", &a, false, 4), 0);
+			sv_catalog_count(c, &counts);
+			ck_assert_msg(counts.pods == 1 && counts.secrets == 1,
+				      "%zu pods, %zu secrets after %s", counts.pods, counts.secrets,
+				      fault_text());
+			sv_catalog_free(c);
+		}
+		sv_manifest_done(&a);
+		sv_manifest_done(&b);
+		nothing_leaks();
+	}
+	enough(&loop, 20);
+}
+END_TEST
+
+/* ---- desired, plan, reconcile ---------------------------------------------------------------- */
+
+/* As a manager does; a record that cannot be made now is made by the next change. */
+static void changed(void *arg, const char *id)
+{
+	struct sv_actual *a = sv_actuals_make(&s, id);
+
+	(void)arg;
+	if (!a)
+		return;
+	a->input = true;
+	sv_actuals_enqueue(&s, a, false);
+}
+
+static void begin(void)
+{
+	sv_desired_init(&d, changed, NULL);
+	sv_actuals_init(&s);
+	d.expected[SV_ORIGIN_MANIFEST] = true;
+	sv_desired_set_synced(&d, SV_ORIGIN_MANIFEST);
+}
+
+static void end(void)
+{
+	sv_actuals_done(&s);
+	sv_desired_done(&d);
+	nothing_leaks();
+}
+
+static void put_all(void)
+{
+	ck_assert_int_eq(sv_desired_put_secret(&d, SV_ORIGIN_MANIFEST, secret, 1), 0);
+	ck_assert_int_eq(sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, pod, 1), 0);
+	ck_assert_ptr_nonnull(sv_actuals_get(&s, ID));
+}
+
+static enum sv_outcome start(struct sv_action **action, int64_t now)
+{
+	return sv_reconcile_start(&d, &s, sv_actuals_get(&s, ID), &opts, now, action);
+}
+
+/* The work is done, and two older generations are there. */
+static void carry_out(struct sv_action *action)
+{
+	action->result = 0;
+	action->is_mounted = action->kind != SV_ACTION_REMOVE;
+	if (action->kind != SV_ACTION_SYNC)
+		return;
+	action->changed = action->listed = true;
+	action->current = action->generation;
+	action->medium = SV_MEDIUM_TMPFS;
+	action->old = calloc(2, sizeof(*action->old));
+	ck_assert_ptr_nonnull(action->old);
+	strcpy(action->old[0].data_dir, "..2026_1");
+	strcpy(action->old[1].data_dir, "..2026_2");
+	action->n_old = 2;
+}
+
+static void expect_plan(const struct sv_action *action)
+{
+	sv_autofree char *files = NULL;
+
+	ck_assert_ptr_nonnull(action);
+	ck_assert_int_eq(action->kind, SV_ACTION_SYNC);
+	files = t_files(action->plan);
+	ck_assert_msg(strcmp(files, FILES) == 0, "%s after %s", files, fault_text());
+	ck_assert_uint_eq(action->plan->n_dirs, 1);
+}
+
+static void finish(struct sv_action *action, int64_t now)
+{
+	carry_out(action);
+	sv_reconcile_finish(&d, &s, sv_actuals_get(&s, ID), action, &opts, now, now);
+	sv_action_free(action);
+}
+
+/* A volume that is published; the action that did it is over. */
+static void publish(void)
+{
+	struct sv_action *action;
+
+	put_all();
+	start(&action, 10);
+	expect_plan(action);
+	finish(action, 10);
+	ck_assert_int_eq(sv_actuals_get(&s, ID)->state, SV_STATE_PUBLISHED);
+}
+
+#define LOOP(loop)                                               \
+	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS }; \
+	n_blocks = fault_live_blocks();                          \
+	FAULT_EACH(loop)
+
+START_TEST(objects_are_put_or_can_be_put_again)
+{
+	LOOP(loop)
+	{
+		int r;
+
+		begin();
+		fault_on(&loop);
+		r = sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, pod, 1);
+		if (r == 0)
+			r = sv_desired_put_secret(&d, SV_ORIGIN_MANIFEST, secret, 1);
+		fault_off();
+		out_of_memory(r);
+		publish();
+		end();
+	}
+	enough(&loop, 15);
+}
+END_TEST
+
+START_TEST(objects_are_removed_whatever_fails)
+{
+	LOOP(loop)
+	{
+		begin();
+		publish();
+		fault_on(&loop);
+		sv_desired_refuse_secret(&d, SV_ORIGIN_MANIFEST, "default", "s", NULL);
+		sv_desired_remove_secret(&d, SV_ORIGIN_MANIFEST, "default", "s");
+		sv_desired_remove_pod(&d, SV_ORIGIN_MANIFEST, "default", "p");
+		fault_off();
+		ck_assert_msg(d.wanted.n == 0 && d.pods[0].n == 0 && d.secrets[0].n == 0,
+			      "%zu, %zu, %zu are left after %s", d.wanted.n, d.pods[0].n,
+			      d.secrets[0].n, fault_text());
+		end();
+	}
+}
+END_TEST
+
+START_TEST(an_action_holds_the_whole_plan_or_is_tried_later)
+{
+	LOOP(loop)
+	{
+		struct sv_action *action = NULL;
+		struct sv_actual *a;
+
+		begin();
+		put_all();
+		a = sv_actuals_get(&s, ID);
+		fault_on(&loop);
+		start(&action, 10);
+		fault_off();
+		if (!action) {
+			ck_assert_msg(a->state == SV_STATE_FAILED && a->retry_ms > 10 && !a->busy,
+				      "%s after %s", sv_state_name(a->state), fault_text());
+			ck_assert(a->queued || a->timed);
+			start(&action, a->retry_ms);
+		}
+		expect_plan(action);
+		finish(action, 1000);
+		ck_assert_int_eq(a->state, SV_STATE_PUBLISHED);
+		end();
+	}
+	enough(&loop, 30);
+}
+END_TEST
+
+START_TEST(a_result_is_taken_in_whatever_fails)
+{
+	LOOP(loop)
+	{
+		struct sv_action *action = NULL;
+		struct sv_actual *a;
+
+		begin();
+		put_all();
+		a = sv_actuals_get(&s, ID);
+		start(&action, 10);
+		carry_out(action);
+		fault_on(&loop);
+		sv_reconcile_finish(&d, &s, a, action, &opts, 10, 10);
+		fault_off();
+		ck_assert_msg(a->state == SV_STATE_PUBLISHED && a->mounted && !a->busy,
+			      "%s after %s", sv_state_name(a->state), fault_text());
+		sv_action_free(action);
+		/* a failure of the next update as well */
+		changed(NULL, ID);
+		start(&action, 20);
+		expect_plan(action);
+		action->result = -EIO;
+		action->is_mounted = true;
+		sv_err_set(&action->err, -EIO, "no luck");
+		fault_on(&loop);
+		sv_reconcile_finish(&d, &s, a, action, &opts, 20, 20);
+		fault_off();
+		ck_assert(a->state == SV_STATE_STALE && a->retry_ms > 20);
+		ck_assert(a->queued || a->timed);
+		sv_action_free(action);
+		end();
+	}
+}
+END_TEST
+
+START_TEST(a_pod_that_takes_a_volume_over_has_the_old_link_removed)
+{
+	sv_autopod struct sv_pod *other =
+		t_pod_yaml("metadata: {name: p2, uid: u}\n"
+			   "spec:\n"
+			   "  volumes:\n"
+			   "  - {name: v, projected: {sources: [{secret: {name: s}}]}}\n"
+			   "  containers:\n"
+			   "  - {name: c, image: i, volumeMounts: [{name: v, mountPath: /m}]}\n");
+
+	LOOP(loop)
+	{
+		struct sv_action *action = NULL;
+		struct sv_actual *a;
+
+		begin();
+		publish();
+		a = sv_actuals_get(&s, ID);
+		sv_desired_remove_pod(&d, SV_ORIGIN_MANIFEST, "default", "p");
+		ck_assert_int_eq(sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, other, 2), 0);
+		fault_on(&loop);
+		start(&action, 20);
+		fault_off();
+		if (!action)
+			start(&action, a->retry_ms);
+		ck_assert_ptr_nonnull(action);
+		ck_assert_str_eq(action->pod, "p2");
+		ck_assert_msg(strcmp(action->former_ns, "default") == 0 &&
+				      strcmp(action->former_pod, "p") == 0,
+			      "former '%s/%s' after %s", action->former_ns, action->former_pod,
+			      fault_text());
+		finish(action, 20);
+		end();
+	}
+	enough(&loop, 10);
+}
+END_TEST
+
+START_TEST(cleaning_and_removing_start_or_are_tried_later)
+{
+	LOOP(loop)
+	{
+		struct sv_action *action = NULL;
+		struct sv_actual *a;
+
+		begin();
+		publish();
+		a = sv_actuals_get(&s, ID);
+		a->input = false;
+		fault_on(&loop);
+		start(&action, 5000);
+		fault_off();
+		if (!action)
+			start(&action, 5000);
+		ck_assert_ptr_nonnull(action);
+		ck_assert_int_eq(action->kind, SV_ACTION_CLEAN);
+		ck_assert_uint_eq(action->n_clean, 2);
+		finish(action, 5000);
+		ck_assert_uint_eq(a->n_old, 0);
+		sv_desired_remove_pod(&d, SV_ORIGIN_MANIFEST, "default", "p");
+		fault_on(&loop);
+		start(&action, 6000);
+		fault_off();
+		if (!action)
+			start(&action, a->retry_ms);
+		ck_assert_ptr_nonnull(action);
+		ck_assert_int_eq(action->kind, SV_ACTION_REMOVE);
+		finish(action, 6000);
+		end();
+	}
+}
+END_TEST
+
+START_TEST(an_adopted_volume_has_a_record_or_there_is_none)
+{
+	LOOP(loop)
+	{
+		struct sv_actual *a;
+
+		begin();
+		fault_on(&loop);
+		a = sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS, "default", "p");
+		fault_off();
+		ck_assert_msg(a == sv_actuals_get(&s, ID), "after %s", fault_text());
+		a = sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS, "default", "p");
+		ck_assert_ptr_nonnull(a);
+		ck_assert_str_eq(a->pod, "p");
+		end();
+	}
+	enough(&loop, 6);
+}
+END_TEST
+
+START_TEST(a_status_is_made_or_not)
+{
+	const struct sv_status_env env = { .root = "/r", .now_ms = 50, .unix_ms = 50 };
+	struct json_object *o;
+
+	begin();
+	publish();
+	o = sv_status_volume(&d, sv_actuals_get(&s, ID), &env);
+	json_object_put(o);
+	LOOP(loop)
+	{
+		fault_on(&loop);
+		o = sv_status_volume(&d, sv_actuals_get(&s, ID), &env);
+		fault_off();
+		json_object_put(o);
+		/* json-c 0.16 forgets a member's key when its table cannot grow */
+		if (fault_live_blocks() != n_blocks)
+			n_blocks++;
+		nothing_leaks();
+	}
+	sv_actuals_done(&s);
+	sv_desired_done(&d);
+	enough(&loop, 20);
+}
+END_TEST
+
+START_TEST(an_environment_is_made_or_it_is_out_of_memory)
+{
+	const struct sv_env_opts env_opts = { 0 };
+	struct sv_env *env = NULL;
+	struct sv_err err = { "" };
+
+	begin();
+	publish();
+	LOOP(loop)
+	{
+		int r;
+
+		env = NULL;
+		fault_on(&loop);
+		r = sv_desired_env(&d, SV_ORIGIN_MANIFEST, pod, &pod->containers[0], &env_opts,
+				   &env, &err);
+		fault_off();
+		out_of_memory(r);
+		ck_assert((r == 0) == (env != NULL));
+		sv_env_free(env);
+		nothing_leaks();
+	}
+	sv_actuals_done(&s);
+	sv_desired_done(&d);
+	enough(&loop, 10);
+}
+END_TEST
+
+T_SUITE(fault_core)
+{
+	T_AROUND(setup, teardown);
+	T_TEST(a_manifest_is_decoded_whole_or_not_at_all);
+	T_TEST(json_is_decoded_whole_or_not_at_all);
+	T_TEST(complaints_are_all_there_or_it_is_out_of_memory);
+	T_TEST(a_value_that_is_json_is_not_refused_without_memory);
+	T_TEST(a_text_that_does_not_parse_does_not_parse_without_memory);
+	T_TEST(a_catalog_takes_a_file_or_is_as_before);
+	T_TEST(objects_are_put_or_can_be_put_again);
+	T_TEST(objects_are_removed_whatever_fails);
+	T_TEST(an_action_holds_the_whole_plan_or_is_tried_later);
+	T_TEST(a_result_is_taken_in_whatever_fails);
+	T_TEST(a_pod_that_takes_a_volume_over_has_the_old_link_removed);
+	T_TEST(cleaning_and_removing_start_or_are_tried_later);
+	T_TEST(an_adopted_volume_has_a_record_or_there_is_none);
+	T_TEST(a_status_is_made_or_not);
+	T_TEST(an_environment_is_made_or_it_is_out_of_memory);
+}

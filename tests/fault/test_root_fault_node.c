@@ -1,0 +1,670 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every system call and allocation of an action fails once, and from then on. Whatever fails: no
+ * half volume is seen, the result says what is there, nothing leaks, and the next try succeeds.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../lib/node/atomic_writer.h"
+#include "../../lib/node/volume.h"
+#include "../support/support.h"
+#include "fault.h"
+
+#define ID "pods/u/volumes/kubernetes.io~secret/v"
+#define OTHER_ID "pods/u2/volumes/kubernetes.io~projected/v"
+#define LIMIT (1 << 20)
+
+#define OLD "a=old same=1 gone=2 nested=5"
+#define NEW "a=newer same=1 come=3 more=4"
+
+/* Every kind of thing that a plan can ask for: a group, directories, a nested mountpoint. */
+#define POD                                                               \
+	"metadata: {name: p, uid: u}\n"                                   \
+	"spec:\n"                                                         \
+	"  securityContext: {fsGroup: 1234}\n"                            \
+	"  volumes:\n"                                                    \
+	"  - name: v\n"                                                   \
+	"    projected:\n"                                                \
+	"      sources:\n"                                                \
+	"      - secret: {name: s}\n"                                     \
+	"      - secret: {name: s, items: [{key: a, path: sub/dir/a}]}\n" \
+	"  - {name: other, secret: {secretName: s}}\n"                    \
+	"  containers:\n"                                                 \
+	"  - name: c\n"                                                   \
+	"    image: i\n"                                                  \
+	"    volumeMounts:\n"                                             \
+	"    - {name: v, mountPath: /m}\n"                                \
+	"    - {name: other, mountPath: %s}\n"
+#define NESTED "/m/nested/deep" /* the new Pod has a mountpoint where the old one had a file */
+
+static struct sv_node node;
+static bool mounted; /* what the record would say */
+static uint64_t generation;
+static char *old_data, *new_data; /* the trees below ..data */
+static char *old_tree, *new_tree; /* of the whole volume */
+static int n_fds, n_mounts;
+static long n_blocks;
+
+static struct sv_plan *plan_of(const char *keys)
+{
+	sv_autosecret struct sv_secret *secret = t_secret("s", keys);
+	sv_autofree char *text = sv_asprintf(POD, strstr(keys, "nested") ? "/elsewhere" : NESTED);
+	sv_autopod struct sv_pod *pod = t_pod_yaml(text);
+	struct sv_secret *secrets[] = { secret, NULL };
+
+	return t_plan(pod, "v", secrets);
+}
+
+static void open_node(void)
+{
+	sv_autofree char *root = sv_asprintf("%s/root", t_dir);
+	struct sv_err err = { "" };
+
+	ck_assert_msg(sv_node_open(root, &node, &err) == 0, "%s", err.msg);
+	node.policy = SV_SWAP_IGNORE;
+	node.medium = SV_MEDIUM_TMPFS;
+}
+
+static struct sv_action *make_action(enum sv_action_kind kind, const char *id)
+{
+	struct sv_action *a = calloc(1, sizeof(*a));
+
+	ck_assert_ptr_nonnull(a);
+	a->kind = kind;
+	a->id = strdup(id);
+	a->ns = strdup("default");
+	a->pod = strdup(strcmp(id, ID) == 0 ? "p" : "p2");
+	a->volume = strdup("v");
+	a->mounted = a->is_mounted = mounted;
+	a->generation = generation + 1;
+	a->size_limit = LIMIT;
+	a->medium = mounted ? node.medium : SV_MEDIUM_UNKNOWN;
+	a->wipe = true;
+	return a;
+}
+
+static struct sv_action *sync_action(const char *id, const char *keys)
+{
+	struct sv_action *a = make_action(SV_ACTION_SYNC, id);
+
+	a->plan = plan_of(keys);
+	return a;
+}
+
+/* What the record learns. */
+static void take(const struct sv_action *a)
+{
+	mounted = a->is_mounted;
+	if (a->result == 0 && a->kind == SV_ACTION_SYNC)
+		generation = a->current;
+	if (!mounted)
+		generation = 0;
+}
+
+static void carried_out(struct sv_action *a)
+{
+	sv_volume_carry_out(&node, a);
+	ck_assert_msg(a->result == 0, "after %s: %s", fault_text(), a->err.msg);
+	take(a);
+	sv_action_free(a);
+}
+
+static int open_at(const char *path)
+{
+	return openat(node.root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool is_volume(const char *id)
+{
+	sv_autoclose int fd = open_at(id);
+
+	return fd >= 0 && sv_tmpfs_is_volume(fd) == 1;
+}
+
+/* A volume, or ..data in it; old generations are left out: "..GEN" is the name of them all. */
+static char *tree_at(const char *path)
+{
+	sv_autoclose int fd = open_at(path);
+
+	ck_assert_msg(fd >= 0, "%s after %s: %s", path, fault_text(), strerror(errno));
+	return t_tree(fd);
+}
+
+static size_t count_generations(void)
+{
+	sv_autoclose int fd = open_at(ID);
+	struct dirent *e;
+	size_t n = 0;
+	DIR *dir;
+
+	ck_assert_int_ge(fd, 0);
+	dir = fdopendir(dup(fd));
+	while ((e = readdir(dir)))
+		n += e->d_type == DT_DIR && strncmp(e->d_name, "..2", 3) == 0;
+	closedir(dir);
+	return n;
+}
+
+static void remove_now(void)
+{
+	carried_out(make_action(SV_ACTION_REMOVE, ID));
+	ck_assert(!is_volume(ID));
+}
+
+/* A clean volume with these keys; its trees. */
+static void learn(const char *keys, char **tree, char **data)
+{
+	carried_out(sync_action(ID, keys));
+	*tree = tree_at(ID);
+	*data = tree_at(ID "/..data");
+	remove_now();
+}
+
+static void setup(void)
+{
+	t_enter_place();
+	umask(077); /* the hardest: no mode comes by itself */
+	open_node();
+	learn(OLD, &old_tree, &old_data);
+	learn(NEW, &new_tree, &new_data);
+	ck_assert_str_ne(old_data, new_data);
+}
+
+static void teardown(void)
+{
+	sv_node_close(&node);
+	free(old_tree);
+	free(old_data);
+	free(new_tree);
+	free(new_data);
+	t_leave_place();
+}
+
+/* ---- one run --------------------------------------------------------------------------------- */
+
+static void note_use(void)
+{
+	n_fds = fault_open_fds();
+	n_mounts = fault_mounts();
+	n_blocks = fault_live_blocks();
+}
+
+static void nothing_leaks(void)
+{
+	ck_assert_msg(fault_live_blocks() == n_blocks, "%ld blocks leak after %s",
+		      fault_live_blocks() - n_blocks, fault_text());
+	ck_assert_msg(fault_open_fds() == n_fds, "%d descriptors leak after %s",
+		      fault_open_fds() - n_fds, fault_text());
+	ck_assert_msg(fault_mounts() == n_mounts, "%d mounts leak after %s",
+		      fault_mounts() - n_mounts, fault_text());
+}
+
+static void strike(const struct fault_loop *loop, struct sv_action *a)
+{
+	fault_on(loop);
+	sv_volume_carry_out(&node, a);
+	fault_off();
+	take(a);
+	/* what the result says is true */
+	ck_assert_msg(a->is_mounted == is_volume(a->id), "is_mounted is %d after %s", a->is_mounted,
+		      fault_text());
+	if (a->result)
+		ck_assert_msg(*a->err.msg, "no text after %s", fault_text());
+	if (fault_is_harmless())
+		ck_assert_msg(a->result == 0, "%s after %s", a->err.msg, fault_text());
+}
+
+/* Every file of a generation can be read through the volume's links, with its own content. */
+static void links_lead_to(const char *keys)
+{
+	sv_autofree char *copy = strdup(keys);
+	sv_autoclose int fd = open_at(ID);
+	char *save = NULL, *word;
+
+	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		char *value = strchr(word, '=');
+		sv_autofree char *found = NULL;
+
+		*value++ = '\0';
+		found = t_read(fd, word);
+		ck_assert_msg(found && strcmp(found, value) == 0, "%s is not seen after %s", word,
+			      fault_text());
+	}
+}
+
+/* What is mounted is one generation or the other, and a success is the new one. */
+static void is_whole(const struct sv_action *a)
+{
+	sv_autofree char *data = tree_at(ID "/..data");
+
+	if (strcmp(data, new_data) != 0) {
+		ck_assert_msg(old_data && strcmp(data, old_data) == 0,
+			      "neither old nor new after %s:\n%s", fault_text(), data);
+		ck_assert_msg(a->result != 0, "still the old one after %s", fault_text());
+		ck_assert_msg(!a->changed, "says it changed after %s", fault_text());
+		links_lead_to(OLD);
+	}
+	if (a->result == 0) {
+		links_lead_to(NEW);
+		ck_assert_msg(a->listed && a->n_old + 1 == count_generations(),
+			      "%zu old generations are not all after %s", a->n_old, fault_text());
+	}
+}
+
+/* Removes every old generation, and then the volume is as if made now. */
+static void clean_all(void)
+{
+	struct sv_action *sync = sync_action(ID, NEW), *a;
+	sv_autofree char *tree = NULL;
+
+	sv_volume_carry_out(&node, sync);
+	ck_assert_msg(sync->result == 0, "after %s: %s", fault_text(), sync->err.msg);
+	take(sync);
+	if (sync->n_old > 0) {
+		a = make_action(SV_ACTION_CLEAN, ID);
+		a->clean = SV_TAKE(sync->old);
+		a->n_clean = sync->n_old;
+		carried_out(a);
+	}
+	sv_action_free(sync);
+	tree = tree_at(ID);
+	ck_assert_msg(strcmp(tree, new_tree) == 0, "after %s:\n%s\nbut wanted:\n%s", fault_text(),
+		      tree, new_tree);
+}
+
+static void nothing_is_left(void)
+{
+	sv_autofree char *tree = t_tree(node.root_fd);
+
+	ck_assert_msg(strcmp(tree, "by-name/ 0750 0\npods/ 0750 0") == 0, "after %s:\n%s",
+		      fault_text(), tree);
+}
+
+/* A loop that did not fail anything has tested nothing. */
+static void enough(const struct fault_loop *loop, unsigned at_least)
+{
+	ck_assert_msg(loop->fired >= at_least, "only %u failures", loop->fired);
+	if (getenv("FAULT_VERBOSE"))
+		(void)fprintf(stderr, "%u calls, %u failures\n", loop->call - 1, loop->fired);
+}
+
+/* ---- publishing, cleaning, removing ---------------------------------------------------------- */
+
+static void publish_loop(void)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a = sync_action(ID, NEW);
+
+		strike(&loop, a);
+		if (a->is_mounted)
+			is_whole(a);
+		else
+			ck_assert_msg(a->result < 0 && !a->changed, "%d after %s", a->result,
+				      fault_text());
+		sv_action_free(a);
+		carried_out(sync_action(ID, NEW));
+		clean_all();
+		remove_now();
+		nothing_is_left();
+		nothing_leaks();
+	}
+	enough(&loop, 100);
+}
+
+START_TEST(a_first_publication_is_whole_or_not_there)
+{
+	publish_loop();
+}
+END_TEST
+
+START_TEST(a_first_publication_on_ramfs_is_whole_or_not_there)
+{
+	node.medium = SV_MEDIUM_RAMFS;
+	publish_loop();
+}
+END_TEST
+
+static void update_loop(void)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a;
+
+		carried_out(sync_action(ID, OLD));
+		a = sync_action(ID, NEW);
+		strike(&loop, a);
+		ck_assert_msg(a->is_mounted, "lost after %s", fault_text());
+		is_whole(a);
+		sv_action_free(a);
+		carried_out(sync_action(ID, NEW));
+		links_lead_to(NEW);
+		clean_all();
+		remove_now();
+		nothing_is_left();
+		nothing_leaks();
+	}
+	enough(&loop, 150);
+}
+
+START_TEST(an_update_leaves_the_old_generation_or_the_new_one)
+{
+	update_loop();
+}
+END_TEST
+
+START_TEST(an_update_on_ramfs_leaves_the_old_generation_or_the_new_one)
+{
+	node.medium = SV_MEDIUM_RAMFS;
+	update_loop();
+}
+END_TEST
+
+START_TEST(a_sync_without_a_change_fails_or_changes_nothing)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	carried_out(sync_action(ID, NEW));
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a = sync_action(ID, NEW);
+
+		strike(&loop, a);
+		ck_assert_msg(a->is_mounted, "lost after %s", fault_text());
+		is_whole(a);
+		links_lead_to(NEW);
+		sv_action_free(a);
+		carried_out(sync_action(ID, NEW));
+		clean_all();
+		nothing_leaks();
+	}
+	enough(&loop, 50);
+	remove_now();
+}
+END_TEST
+
+START_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	carried_out(sync_action(ID, NEW));
+	note_use();
+	FAULT_EACH(loop)
+	{
+		sv_autoclose int dir = open_at("by-name/default/p");
+		struct sv_action *a = sync_action(ID, NEW);
+		sv_autofree char *before = NULL, *after = NULL;
+
+		n_fds++; /* dir */
+		ck_assert_int_eq(unlinkat(dir, "v", 0), 0);
+		ck_assert_int_eq(symlinkat("../../../elsewhere", dir, "v"), 0);
+		strike(&loop, a);
+		before = t_link(dir, "v");
+		ck_assert_msg(
+			before && (strcmp(before, "../../../" ID) == 0 ||
+				   (a->result < 0 && strcmp(before, "../../../elsewhere") == 0)),
+			"%s after %s", before, fault_text());
+		sv_action_free(a);
+		clean_all();
+		after = t_tree(dir);
+		ck_assert_msg(strcmp(after, "v -> ../../../" ID) == 0, "%s after %s", after,
+			      fault_text());
+		n_fds--;
+	}
+	nothing_leaks();
+	enough(&loop, 50);
+	remove_now();
+	nothing_is_left();
+}
+END_TEST
+
+START_TEST(a_generation_of_a_name_that_is_taken_is_not_harmed)
+{
+	/* without random numbers, names repeat within a second */
+	const struct fault_loop no_random = { .scope = FAULT_ALL, .call = 1, .lasting = true };
+	sv_autoplan struct sv_plan *first = plan_of(OLD), *second = plan_of(NEW);
+	sv_autofree char *tree = NULL;
+	int i, r = 0;
+
+	ck_assert_int_eq(mkdirat(t_dirfd, "w", 0700), 0);
+	for (i = 0; i < 5; i++) { /* the clock may tick in between */
+		sv_autoclose int fd = openat(t_dirfd, "w", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		struct sv_written w = { 0 };
+
+		fault_on(&no_random);
+		r = sv_atomic_write(fd, first, 7, &w, NULL);
+		if (r == 0)
+			r = sv_atomic_write(fd, second, 7, &w, NULL);
+		fault_off();
+		t_contains(fault_text(), "getrandom");
+		sv_written_done(&w);
+		if (r < 0)
+			break;
+	}
+	ck_assert_int_eq(r, -EEXIST);
+	tree = t_read(t_dirfd, "w/a");
+	ck_assert_pstr_eq(tree, i ? "newer" : "old");
+}
+END_TEST
+
+static bool exists(const char *data_dir)
+{
+	sv_autofree char *path = sv_asprintf(ID "/%s", data_dir);
+
+	return faccessat(node.root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool is_listed(const struct sv_action *a, const char *data_dir)
+{
+	size_t i;
+
+	for (i = 0; i < a->n_old; i++)
+		if (strcmp(a->old[i].data_dir, data_dir) == 0)
+			return true;
+	return false;
+}
+
+START_TEST(what_a_clean_leaves_behind_is_listed)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a, *sync;
+		size_t i;
+
+		carried_out(sync_action(ID, OLD));
+		carried_out(sync_action(ID, "a=between"));
+		sync = sync_action(ID, NEW);
+		sv_volume_carry_out(&node, sync);
+		take(sync);
+		ck_assert_uint_eq(sync->n_old, 2);
+		a = make_action(SV_ACTION_CLEAN, ID);
+		a->clean = SV_TAKE(sync->old);
+		a->n_clean = 2;
+		sv_action_free(sync);
+		strike(&loop, a);
+		ck_assert_msg(a->is_mounted, "lost after %s", fault_text());
+		links_lead_to(NEW);
+		for (i = 0; i < a->n_clean; i++)
+			if (exists(a->clean[i].data_dir))
+				ck_assert_msg(a->result < 0 && (a->n_old == 0 ||
+								is_listed(a, a->clean[i].data_dir)),
+					      "forgotten after %s", fault_text());
+		sv_action_free(a);
+		clean_all();
+		remove_now();
+		nothing_is_left();
+		nothing_leaks();
+	}
+	enough(&loop, 50);
+}
+END_TEST
+
+START_TEST(a_removal_that_failed_can_be_repeated)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a;
+
+		carried_out(sync_action(ID, NEW));
+		a = make_action(SV_ACTION_REMOVE, ID);
+		strike(&loop, a);
+		ck_assert_msg(a->is_mounted == (a->result != 0), "%d but mounted: %d after %s",
+			      a->result, a->is_mounted, fault_text());
+		sv_action_free(a);
+		if (mounted) /* it may be wanted again meanwhile */
+			clean_all();
+		else
+			carried_out(sync_action(ID, NEW));
+		remove_now();
+		nothing_is_left();
+		nothing_leaks();
+	}
+	enough(&loop, 60);
+}
+END_TEST
+
+/* ---- what a former life left ----------------------------------------------------------------- */
+
+static struct {
+	char id[128], ns[16], pod[16];
+	enum sv_medium medium;
+} adopted[4];
+static int n_adopted;
+
+/* Called while calls fail: no assertions here. */
+static int adopt(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+{
+	(void)arg;
+	if (n_adopted >= 4)
+		return -E2BIG;
+	adopted[n_adopted].medium = medium;
+	(void)snprintf(adopted[n_adopted].id, sizeof(adopted[0].id), "%s", id);
+	(void)snprintf(adopted[n_adopted].ns, sizeof(adopted[0].ns), "%s", ns);
+	(void)snprintf(adopted[n_adopted++].pod, sizeof(adopted[0].pod), "%s", pod);
+	return 0;
+}
+
+static void expect_adopted(void)
+{
+	ck_assert_msg(n_adopted == 2, "%d volumes found after %s", n_adopted, fault_text());
+	ck_assert_str_eq(adopted[0].id, ID);
+	ck_assert_str_eq(adopted[1].id, OTHER_ID);
+	ck_assert_int_eq(adopted[0].medium, SV_MEDIUM_TMPFS);
+	ck_assert_int_eq(adopted[1].medium, SV_MEDIUM_TMPFS);
+}
+
+START_TEST(an_adoption_finds_every_volume_or_fails)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+	struct sv_err err = { "" };
+
+	carried_out(sync_action(ID, NEW));
+	mounted = false;
+	generation = 0;
+	carried_out(sync_action(OTHER_ID, NEW));
+	note_use();
+	FAULT_EACH(loop)
+	{
+		int r;
+
+		ck_assert_int_eq(mkdirat(node.root_fd, "pods/stale", 0750), 0);
+		ck_assert_int_eq(mkdirat(node.root_fd, "by-name/stale", 0750), 0);
+		ck_assert_int_eq(mkdirat(node.root_fd, "by-name/stale/p", 0750), 0);
+		ck_assert_int_eq(symlinkat("../../../nowhere", node.root_fd, "by-name/stale/p/v"),
+				 0);
+		n_adopted = 0;
+		*err.msg = '\0';
+		fault_on(&loop);
+		r = sv_node_adopt(&node, adopt, NULL, &err);
+		fault_off();
+		if (r == 0) {
+			expect_adopted();
+			ck_assert(!*adopted[0].pod || strcmp(adopted[0].pod, "p") == 0);
+			ck_assert(!*adopted[1].pod || strcmp(adopted[1].pod, "p2") == 0);
+		} else {
+			ck_assert_msg(r < 0 && *err.msg, "%d without a text after %s", r,
+				      fault_text());
+		}
+		ck_assert(is_volume(ID) && is_volume(OTHER_ID));
+		ck_assert_msg(is_volume("by-name/default/p/v") && is_volume("by-name/default/p2/v"),
+			      "a link is lost after %s", fault_text());
+		n_adopted = 0;
+		*err.msg = '\0';
+		ck_assert_int_eq(sv_node_adopt(&node, adopt, NULL, &err), 0);
+		expect_adopted();
+		ck_assert_str_eq(adopted[0].pod, "p");
+		ck_assert_str_eq(adopted[1].pod, "p2");
+		ck_assert_int_lt(faccessat(node.root_fd, "pods/stale", F_OK, 0), 0);
+		ck_assert_int_lt(faccessat(node.root_fd, "by-name/stale", F_OK, 0), 0);
+		nothing_leaks();
+	}
+	enough(&loop, 50);
+}
+END_TEST
+
+START_TEST(a_root_directory_is_opened_or_not)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	sv_node_close(&node);
+	note_use();
+	FAULT_EACH(loop)
+	{
+		sv_autofree char *root = sv_asprintf("%s/other/root", t_dir);
+		struct sv_err err = { "" };
+		int r;
+
+		node = (struct sv_node){ .root_fd = -1 };
+		fault_on(&loop);
+		r = sv_node_open(root, &node, &err);
+		fault_off();
+		ck_assert_msg((r < 0) == (node.root_fd < 0) && (r == 0 || *err.msg), "%d after %s",
+			      r, fault_text());
+		sv_node_close(&node);
+		ck_assert_int_eq(sv_node_open(root, &node, &err), 0);
+		sv_node_close(&node);
+		ck_assert_int_eq(unlinkat(t_dirfd, "other/root", AT_REMOVEDIR), 0);
+		ck_assert_int_eq(unlinkat(t_dirfd, "other", AT_REMOVEDIR), 0);
+	}
+	nothing_leaks();
+	enough(&loop, 8);
+	open_node();
+}
+END_TEST
+
+T_SUITE(fault_node)
+{
+	T_AROUND(setup, teardown);
+	T_TEST(a_first_publication_is_whole_or_not_there);
+	T_TEST(a_first_publication_on_ramfs_is_whole_or_not_there);
+	T_TEST(an_update_leaves_the_old_generation_or_the_new_one);
+	T_TEST(an_update_on_ramfs_leaves_the_old_generation_or_the_new_one);
+	T_TEST(a_sync_without_a_change_fails_or_changes_nothing);
+	T_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays);
+	T_TEST(a_generation_of_a_name_that_is_taken_is_not_harmed);
+	T_TEST(what_a_clean_leaves_behind_is_listed);
+	T_TEST(a_removal_that_failed_can_be_repeated);
+	T_TEST(an_adoption_finds_every_volume_or_fails);
+	T_TEST(a_root_directory_is_opened_or_not);
+}

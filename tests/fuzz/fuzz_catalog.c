@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that come, go, break and vanish against a model that works everything out anew: the
+ * first path wins, files that have vanished come last, and the sink has heard just that.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/base/cleanup.h"
+#include "../../lib/core/catalog.h"
+#include "../../lib/core/validate.h"
+#include "fuzz.h"
+
+#define N_FILES 4
+#define N_NAMES 3
+#define N_UIDS 3
+#define N_OBJECTS 4
+
+/* One object, as small as can be: what it is called and all that can change about it. */
+struct object {
+	bool is_pod, bad;
+	unsigned name, value, uid;
+	bool immutable;
+};
+
+struct model_file {
+	bool there, gone, failed;
+	struct object objects[N_OBJECTS]; /* as written last */
+	struct object good[N_OBJECTS]; /* what counts of them: a refused one's last good version */
+	bool has_good[N_OBJECTS];
+	size_t n;
+};
+
+struct told {
+	bool there;
+	unsigned value;
+	bool immutable;
+	unsigned uid;
+};
+
+static struct {
+	struct sv_catalog *c;
+	struct model_file files[N_FILES];
+	struct told pods[N_NAMES], secrets[N_NAMES]; /* what the model expects to have been told */
+	struct told heard_pods[N_NAMES], heard_secrets[N_NAMES]; /* what was */
+	bool heard_refused[N_NAMES];
+	size_t problems;
+} t;
+
+static const char *const file_names[N_FILES] = { "/m/a.yaml", "/m/b.yaml", "/m/b.yaml.d", "/m/c" };
+
+static unsigned number_of(const char *name)
+{
+	MUST(name[0] == 'n' && name[1] >= '0' && name[1] < '0' + N_NAMES && !name[2]);
+	return (unsigned)(name[1] - '0');
+}
+
+/* ---- the sink ------------------------------------------------------------------------------ */
+
+static void put_pod(void *arg, struct sv_pod *pod)
+{
+	struct told *p = &t.heard_pods[number_of(pod->name)], before = *p;
+
+	MUST(arg == &t);
+	*p = (struct told){ true, (unsigned)pod->fs_group, false, (unsigned)atoi(pod->uid) };
+	MUST(memcmp(p, &before, sizeof(before)) != 0); /* equal objects are not put again */
+}
+
+static void remove_pod(void *arg, const char *ns, const char *name)
+{
+	struct told *p = &t.heard_pods[number_of(name)];
+
+	(void)arg;
+	MUST(strcmp(ns, "default") == 0 && p->there);
+	*p = (struct told){ false, 0, false, 0 };
+}
+
+static void put_secret(void *arg, struct sv_secret *s)
+{
+	struct told *p = &t.heard_secrets[number_of(s->name)], before = *p;
+
+	(void)arg;
+	MUST(s->n_keys == 1 && s->keys[0].value.len == 1);
+	*p = (struct told){ true, (unsigned)(s->keys[0].value.ptr[0] - '0'), s->immutable, 0 };
+	MUST(memcmp(p, &before, sizeof(before)) != 0);
+}
+
+static void remove_secret(void *arg, const char *ns, const char *name)
+{
+	struct told *p = &t.heard_secrets[number_of(name)];
+
+	(void)arg;
+	MUST(strcmp(ns, "default") == 0 && p->there);
+	*p = (struct told){ false, 0, false, 0 };
+}
+
+static void refuse_secret(void *arg, const char *ns, const char *name, const char *text)
+{
+	(void)arg;
+	MUST(strcmp(ns, "default") == 0 && (!text || fuzz_is_printable(text)));
+	t.heard_refused[number_of(name)] = text != NULL;
+}
+
+/* ---- operations ---------------------------------------------------------------------------- */
+
+static struct object make_object(struct fuzz_in *in)
+{
+	struct object o = { .is_pod = fuzz_one_in(in, 2) };
+
+	o.name = fuzz_below(in, N_NAMES);
+	o.bad = fuzz_one_in(in, 4);
+	o.value = fuzz_below(in, 3);
+	o.uid = fuzz_below(in, N_UIDS);
+	o.immutable = !o.is_pod && fuzz_one_in(in, 3);
+	return o;
+}
+
+static void write_object(struct sv_buf *b, const struct object *o)
+{
+	if (o->is_pod)
+		sv_buf_printf(
+			b,
+			"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"n%u\","
+			"\"uid\":\"%u\"},\"spec\":{\"securityContext\":{\"fsGroup\":%u},"
+			"\"containers\":[{\"name\":\"c\",\"image\":\"%s\"}]}}\n",
+			o->name, o->uid, o->value, o->bad ? "" : "i");
+	else
+		sv_buf_printf(
+			b,
+			"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"n%u\"},"
+			"\"immutable\":%s,\"stringData\":{\"%s\":\"%u\"}}\n",
+			o->name, o->immutable ? "true" : "false", o->bad ? "?" : "k", o->value);
+}
+
+static bool same_name(const struct object *a, const struct object *b)
+{
+	return a->is_pod == b->is_pod && a->name == b->name;
+}
+
+static void set(struct fuzz_in *in, unsigned at)
+{
+	struct model_file *f = &t.files[at], old = *f;
+	struct sv_manifest m = { NULL, 0, 0 };
+	sv_autobuf struct sv_buf text = { 0 };
+	struct sv_err err = { "" };
+	size_t i, j;
+
+	*f = (struct model_file){ .there = true, .n = fuzz_below(in, N_OBJECTS + 1) };
+	sv_buf_puts(&text, "");
+	for (i = 0; i < f->n; i++) {
+		struct object *o = &f->objects[i];
+
+		*o = make_object(in);
+		write_object(&text, o);
+		f->good[i] = *o;
+		f->has_good[i] = !o->bad;
+		for (j = 0; o->bad && old.there && j < old.n; j++)
+			if (same_name(&old.objects[j], o) && old.has_good[j]) {
+				f->good[i] = old.good[j];
+				f->has_good[i] = true;
+				break;
+			}
+	}
+	MUST(sv_manifest_parse(text.ptr, text.len, SV_FORMAT_JSON, NULL, &m, &err, NULL) == 0);
+	MUST(m.n_objects == f->n);
+	MUST(sv_catalog_set(t.c, file_names[at], &m, fuzz_one_in(in, 2), 1000) == 0);
+	MUST(m.n_objects == 0);
+}
+
+static void operate(struct fuzz_in *in)
+{
+	unsigned at = fuzz_below(in, N_FILES);
+	struct model_file *f = &t.files[at];
+
+	switch (fuzz_below(in, 8)) {
+	case 0:
+		MUST(sv_catalog_remove(t.c, file_names[at]) == 0);
+		*f = (struct model_file){ .there = false };
+		break;
+	case 1:
+		MUST(sv_catalog_fail(t.c, file_names[at], 3, "InvalidManifest", "broken", 5) == 0);
+		f->there = f->failed = true;
+		f->gone = false;
+		break;
+	case 2:
+	case 3:
+		f->gone = f->there && fuzz_one_in(in, 2);
+		MUST(sv_catalog_mark_gone(t.c, file_names[at], f->gone) == 0);
+		break;
+	default:
+		set(in, at);
+	}
+}
+
+/* ---- what should be ------------------------------------------------------------------------ */
+
+static bool may_change(const struct told *old, const struct object *new)
+{
+	return !old->there || !old->immutable || (new->immutable &&new->value == old->value);
+}
+
+static void work_out(void)
+{
+	bool uid_taken[N_UIDS] = { false };
+	const struct object *pods[N_NAMES] = { NULL }, *secrets[N_NAMES] = { NULL };
+	size_t pass, i, j;
+
+	for (pass = 0; pass < 2; pass++)
+		for (i = 0; i < N_FILES; i++)
+			for (j = 0; j < t.files[i].n; j++) {
+				const struct object *o = &t.files[i].good[j];
+
+				if (t.files[i].gone != (pass == 1) || !t.files[i].has_good[j])
+					continue;
+				if (!o->is_pod && !secrets[o->name])
+					secrets[o->name] = o;
+				if (o->is_pod && !pods[o->name] && !uid_taken[o->uid]) {
+					pods[o->name] = o;
+					uid_taken[o->uid] = true;
+				}
+			}
+	for (i = 0; i < N_NAMES; i++) {
+		const struct object *o = pods[i];
+
+		t.pods[i] = o ? (struct told){ true, o->value, false, o->uid } :
+				(struct told){ false, 0, false, 0 };
+		o = secrets[i];
+		if (!o)
+			t.secrets[i] = (struct told){ false, 0, false, 0 };
+		else if (may_change(&t.secrets[i], o))
+			t.secrets[i] = (struct told){ true, o->value, o->immutable, 0 };
+	}
+}
+
+static bool is_same(const struct told *a, const struct told *b)
+{
+	return a->there == b->there && a->value == b->value && a->immutable == b->immutable &&
+	       a->uid == b->uid;
+}
+
+static void count_pod(void *arg, struct sv_pod *pod)
+{
+	size_t *n = arg;
+
+	MUST(t.heard_pods[number_of(pod->name)].there);
+	(*n)++;
+}
+
+static void check_problem(void *arg, const struct sv_problem *p)
+{
+	(void)arg;
+	MUST(p->source && p->file && p->kind && p->ns && p->name && p->field && p->category);
+	MUST(*p->reason && *p->message && fuzz_is_printable(p->message));
+	t.problems++;
+}
+
+static void check_secret(unsigned name)
+{
+	char text[3] = { 'n', (char)('0' + name), '\0' };
+	const struct sv_secret *s = sv_catalog_secret(t.c, "default", text);
+	bool refused = false;
+	size_t i, j;
+
+	MUST(!s == !t.secrets[name].there);
+	MUST(!s || (unsigned)(s->keys[0].value.ptr[0] - '0') == t.secrets[name].value);
+	for (i = 0; i < N_FILES; i++)
+		for (j = 0; j < t.files[i].n; j++)
+			refused = refused ||
+				  (!t.files[i].objects[j].is_pod &&
+				   t.files[i].objects[j].name == name && !t.files[i].has_good[j]);
+	MUST(!sv_catalog_refused(t.c, "default", text) == !refused);
+	MUST(t.heard_refused[name] == refused);
+}
+
+/* Everything that is wrong is said. */
+static void check_problems(void)
+{
+	size_t i, j, n_bad = 0;
+
+	for (i = 0; i < N_FILES; i++) {
+		n_bad += t.files[i].failed;
+		for (j = 0; j < t.files[i].n; j++)
+			n_bad += t.files[i].objects[j].bad;
+	}
+	t.problems = 0;
+	sv_catalog_each_problem(t.c, check_problem, NULL);
+	MUST(t.problems >= n_bad);
+	for (i = 0; i < N_FILES; i++)
+		MUST(sv_catalog_has(t.c, file_names[i]) == t.files[i].there);
+}
+
+static void check(void)
+{
+	struct sv_catalog_counts counts;
+	size_t i, n = 0, n_pods = 0, n_secrets = 0;
+
+	work_out();
+	for (i = 0; i < N_NAMES; i++) {
+		MUST(is_same(&t.pods[i], &t.heard_pods[i]));
+		MUST(is_same(&t.secrets[i], &t.heard_secrets[i]));
+		check_secret((unsigned)i);
+		n_pods += t.pods[i].there;
+		n_secrets += t.secrets[i].there;
+	}
+	sv_catalog_each_pod(t.c, count_pod, &n);
+	sv_catalog_count(t.c, &counts);
+	MUST(n == n_pods && counts.pods == n_pods && counts.secrets == n_secrets);
+	check_problems();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct sv_catalog_sink sink = { put_pod, remove_pod, put_secret, remove_secret,
+						     refuse_secret };
+	struct fuzz_in in = { data, data + size };
+	int i;
+
+	memset(&t, 0, sizeof(t));
+	MUST(sv_catalog_new(&sink, &t, &t.c) == 0);
+	for (i = 0; i < 60 && fuzz_more(&in); i++) {
+		operate(&in);
+		check();
+	}
+	sv_catalog_free(t.c);
+	return 0;
+}
