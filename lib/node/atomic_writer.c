@@ -549,6 +549,13 @@ int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 	return r;
 }
 
+int sv_atomic_empty(int dirfd)
+{
+	if (unlinkat(dirfd, DATA, 0) < 0 && errno != ENOENT && errno != EISDIR)
+		return -errno;
+	return sv_empty_dir(dirfd, true);
+}
+
 int sv_atomic_remove(int dirfd, const char *data_dir, bool wipe)
 {
 	char current[SV_DATA_DIR_MAX];

@@ -56,6 +56,12 @@ int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *re
 int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 		    struct sv_written *ret, struct sv_err *err);
 
+/*
+ * Empty a volume before it is taken down: ..data goes first, so that nobody who comes by name
+ * sees files that are being overwritten.
+ */
+int sv_atomic_empty(int dirfd);
+
 /* Remove an old generation. @wipe: overwrite its content. -EBUSY if it is the current one. */
 int sv_atomic_remove(int dirfd, const char *data_dir, bool wipe);
 

@@ -478,7 +478,7 @@ static int remove_volume(const struct sv_node *n, struct sv_action *action)
 		sv_autoclose int dirfd = sv_tmpfs_open_rw(target, &action->err);
 
 		/* First the content: whoever still has the mount keeps no secret (R75) */
-		r = dirfd < 0 ? dirfd : sv_empty_dir(dirfd, true);
+		r = dirfd < 0 ? dirfd : sv_atomic_empty(dirfd);
 		if (r == 0)
 			r = sv_tmpfs_detach(parent, slash + 1);
 		if (r < 0)

@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Line and branch coverage of lib/, from what a build with --coverage has counted.
+
+coverage.py --build DIR [--under lib/] [--functions N]
+"""
+
+import argparse
+import collections
+import json
+import os
+import subprocess
+import sys
+
+REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class File:
+    def __init__(self):
+        self.lines = collections.Counter()     # line -> times it was executed
+        self.branches = collections.Counter()  # (line, index) -> times it was taken
+        self.functions = {}                    # name -> (first line, last line, times)
+
+    def numbers(self):
+        """(lines seen, lines, branches taken, branches)"""
+        return (sum(n > 0 for n in self.lines.values()), len(self.lines),
+                sum(n > 0 for n in self.branches.values()), len(self.branches))
+
+    def missed(self, first, last):
+        return sum(first <= line <= last and not n for line, n in self.lines.items())
+
+
+def notes_below(build):
+    for base, _, names in os.walk(build):
+        for name in names:
+            if name.endswith(".gcno"):
+                yield os.path.join(base, name)
+
+
+def read(path, under, files):
+    """gcov's counts of one object; a header's are added up over the objects that use it."""
+    text = subprocess.run(["gcov", "--json-format", "--stdout", "--branch-probabilities", path],
+                          cwd=REPO, check=True, capture_output=True, text=True).stdout
+    for line in text.splitlines():
+        for found in json.loads(line)["files"]:
+            name = os.path.relpath(os.path.join(REPO, found["file"]), REPO)
+            if name.startswith(under):
+                add(files[name], found)
+
+
+def add(f, found):
+    for line in found["lines"]:
+        number = line["line_number"]
+        f.lines[number] += line["count"]
+        for i, branch in enumerate(line["branches"]):
+            f.branches[number, i] += branch["count"]
+    for function in found["functions"]:
+        name = function["name"]
+        times = f.functions.get(name, (0, 0, 0))[2] + function["execution_count"]
+        f.functions[name] = (function["start_line"], function["end_line"], times)
+
+
+def percent(part, whole):
+    return "%5.1f %%" % (100.0 * part / whole if whole else 100)
+
+
+def row(name, numbers):
+    seen, lines, taken, branches = numbers
+    print("%-28s %s of %5d lines   %s of %5d branches"
+          % (name, percent(seen, lines), lines, percent(taken, branches), branches))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="coverage of a build")
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--under", default="lib/")
+    parser.add_argument("--functions", type=int, default=12, metavar="N",
+                        help="how many of the functions that miss most")
+    args = parser.parse_args()
+    files = collections.defaultdict(File)
+    for path in sorted(notes_below(os.path.abspath(args.build))):
+        read(path, args.under, files)
+    if not files:
+        print("nothing was counted below " + args.build, file=sys.stderr)
+        return 1
+    total = [0, 0, 0, 0]
+    for name in sorted(files):
+        numbers = files[name].numbers()
+        if numbers[1]:
+            row(name, numbers)
+            total = [a + b for a, b in zip(total, numbers)]
+    worst = sorted(((f.missed(first, last), name, function, first, times)
+                    for name, f in files.items()
+                    for function, (first, last, times) in f.functions.items()), reverse=True)
+    print("\nlines not executed, by function:")
+    for missed, name, function, first, times in worst[:args.functions]:
+        if missed:
+            print("%4d  %s:%d: %s%s" % (missed, name, first, function,
+                                        "" if times else " (never called)"))
+    print()
+    row("total of " + args.under, total)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
