@@ -241,7 +241,19 @@ def read_tree(path):
     links       links in the volume root other than ..data: name -> target
     extra_dirs  directories in the volume root (and below), but not the data directory's
     others      whatever else is there: old generations, plain files, temporary links
+
+    An old generation may go, or a new one come, while we look: then we look again.
     """
+    for _ in range(20):
+        try:
+            return _read_tree(path)
+        except FileNotFoundError:
+            if not os.path.isdir(path):
+                raise
+    return _read_tree(path)
+
+
+def _read_tree(path):
     tree = {"dir": describe(path), "data": None, "data_dir": None, "files": {}, "dirs": {},
             "links": {}, "extra_dirs": {}, "others": []}
     data_link = os.path.join(path, "..data")
