@@ -251,6 +251,7 @@ static int resolve_all(struct sv_catalog *c)
 
 				free(e->lost);
 				e->lost = NULL;
+				sv_complaints_done(&e->change);
 				if (!is_good(e))
 					continue;
 				r = claim(c, e, &winner, &by_uid);

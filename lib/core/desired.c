@@ -255,9 +255,9 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 	w = sv_strmap_get(&d->wanted, id);
 	if (w) { /* the Pod was put again: its volume goes on */
 		drop_users(d, w);
+		/* one of that uid elsewhere? there, other Secrets have these names */
 		if (w->origin != origin || strcmp(w->pod->ns, pod->ns) != 0)
-			free_pins(
-				w); /* one of that uid elsewhere: other Secrets have these names */
+			free_pins(w);
 		sv_pod_unref(w->pod);
 	} else {
 		w = calloc(1, sizeof(*w));

@@ -169,7 +169,8 @@ static void write_optional(struct fuzz_in *in, struct sv_buf *out)
 static void write_mode(struct fuzz_in *in, struct sv_buf *out, const char *name)
 {
 	if (fuzz_one_in(in, 4))
-		sv_buf_printf(out, ",\"%s\":%u", name, fuzz_below(in, 514));
+		sv_buf_printf(out, ",\"%s\":%u", name,
+			      fuzz_one_in(in, 8) ? fuzz_below(in, 5000) : fuzz_below(in, 512));
 }
 
 static void write_source(struct fuzz_in *in, struct sv_buf *out, const char *name)

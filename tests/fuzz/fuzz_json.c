@@ -34,17 +34,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sv_err err = { "" }, err_one = { "" };
 	unsigned line = 0, line_one = 0, lines = 1;
 	char *copy = malloc(size ? size : 1);
+	bool control = false; /* a character that JSON has nowhere */
 	size_t i;
 	int r, r_one;
 
 	MUST(copy);
 	memcpy(copy, data, size);
-	for (i = 0; i < size; i++)
+	for (i = 0; i < size; i++) {
 		lines += data[i] == '\n';
+		control = control || (data[i] < 0x20 && !strchr("\t\n\r", data[i] ? data[i] : 1));
+	}
 	r = sv_json_parse_all(copy, size, &trees, &err, &line);
 	r_one = sv_json_parse(copy, size, &one, &err_one, &line_one);
 	free(copy);
 	MUST(line <= lines && line_one <= lines);
+	MUST(!control || (r && r_one));
 	if (r)
 		MUST((r == SV_TREE_E_SYNTAX || r == SV_TREE_E_LIMIT) && *err.msg &&
 		     fuzz_is_printable(err.msg) && line > 0 && trees.n == 0);

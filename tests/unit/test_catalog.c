@@ -390,6 +390,17 @@ START_TEST(an_immutable_secret_does_not_change)
 }
 END_TEST
 
+START_TEST(a_change_that_is_no_longer_asked_for_is_no_problem)
+{
+	set("/m/b.yaml", "$s=1!");
+	set("/m/b.yaml", "$s=2!");
+	expect_problems("/m/b.yaml#0 Secretdefault/s InvalidSecret Forbidden");
+	set("/m/a.yaml", "$s=1!");
+	expect_problems("/m/b.yaml#0 Secretdefault/s DuplicateObject Duplicate");
+	expect_told("+secret default/s 1");
+}
+END_TEST
+
 START_TEST(a_secrets_type_does_not_change)
 {
 	set("/m/a.yaml", "$s=1%x");
@@ -655,6 +666,7 @@ T_SUITE(catalog)
 	T_TEST(a_refused_version_is_not_taken_from_another_file);
 	T_TEST(a_refusal_stands_while_another_file_has_it);
 	T_TEST(an_immutable_secret_does_not_change);
+	T_TEST(a_change_that_is_no_longer_asked_for_is_no_problem);
 	T_TEST(a_secrets_type_does_not_change);
 	T_TEST(a_refused_change_stands_until_the_old_one_is_gone);
 	T_TEST(a_file_that_vanished_yields_to_the_same_objects_elsewhere);
