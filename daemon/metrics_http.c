@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../lib/base/text.h"
+#include "http.h"
 #include "log.h"
 
 struct peer {
@@ -213,26 +214,6 @@ static const char *no_argument(void *arg, const char *name)
 	return NULL;
 }
 
-static enum MHD_Result send_answer(struct MHD_Connection *c, struct sv_api_answer *answer)
-{
-	struct MHD_Response *r;
-	enum MHD_Result ok;
-
-	if (!answer->text)
-		return MHD_NO;
-	r = MHD_create_response_from_buffer_with_free_callback(strlen(answer->text), answer->text,
-							       free);
-	if (!r) {
-		free(answer->text);
-		return MHD_NO;
-	}
-	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
-	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	ok = MHD_queue_response(c, answer->status, r);
-	MHD_destroy_response(r);
-	return ok;
-}
-
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **context)
@@ -255,7 +236,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		sv_api_answer(&h->context, &request, &answer);
 	else
 		sv_api_error(&answer, MHD_HTTP_NOT_FOUND, "", "only /metrics is served here");
-	return send_answer(c, &answer);
+	return sv_http_send(c, &answer);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **context,

@@ -16,6 +16,7 @@
 
 #include "../lib/base/text.h"
 #include "api.h"
+#include "http.h"
 #include "log.h"
 
 struct sv_server {
@@ -290,41 +291,12 @@ static void on_epoll(uv_poll_t *poll, int status, int events)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-/* Takes the text, and wipes it when it has been sent: it may hold an environment. */
-static void free_text(void *cls)
-{
-	char *text = cls;
-
-	explicit_bzero(text, strlen(text));
-	free(text);
-}
-
-static enum MHD_Result send_answer(struct MHD_Connection *c, struct sv_api_answer *answer)
-{
-	struct MHD_Response *r;
-	enum MHD_Result ok;
-
-	if (!answer->text)
-		return MHD_NO;
-	r = MHD_create_response_from_buffer_with_free_callback(strlen(answer->text), answer->text,
-							       free_text);
-	if (!r) {
-		free_text(answer->text);
-		return MHD_NO;
-	}
-	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
-	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	ok = MHD_queue_response(c, answer->status, r);
-	MHD_destroy_response(r);
-	return ok;
-}
-
 static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, const char *text)
 {
 	struct sv_api_answer answer;
 
 	sv_api_error(&answer, status, "", text);
-	return send_answer(c, &answer);
+	return sv_http_send(c, &answer);
 }
 
 static const char *argument(void *connection, const char *name)
@@ -516,7 +488,7 @@ static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, stru
 	if (sv_api_is_watch(&request, &topic))
 		return answer_watch(s, c, p, topic);
 	sv_api_answer(&s->context, &request, &answer);
-	return send_answer(c, &answer);
+	return sv_http_send(c, &answer);
 }
 
 /* Called when the head is there, for every piece of the body, and when it is complete. */

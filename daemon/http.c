@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "http.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void free_text(void *cls)
+{
+	char *text = cls;
+
+	explicit_bzero(text, strlen(text));
+	free(text);
+}
+
+enum MHD_Result sv_http_send(struct MHD_Connection *c, struct sv_api_answer *answer)
+{
+	struct MHD_Response *r;
+	enum MHD_Result ok;
+
+	if (!answer->text)
+		return MHD_NO;
+	r = MHD_create_response_from_buffer_with_free_callback(strlen(answer->text), answer->text,
+							       free_text);
+	if (!r) {
+		free_text(answer->text);
+		return MHD_NO;
+	}
+	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
+	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	ok = MHD_queue_response(c, answer->status, r);
+	MHD_destroy_response(r);
+	return ok;
+}
