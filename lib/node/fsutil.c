@@ -298,11 +298,25 @@ static int remove_entry(int dirfd, const char *name, unsigned char type, bool wi
 	return r;
 }
 
+struct emptying {
+	bool wipe;
+	dev_t dev;
+	unsigned depth;
+	int r; /* the first failure: the other entries go all the same */
+};
+
+static int empty_entry(void *arg, int dirfd, const char *name, unsigned char type)
+{
+	struct emptying *e = arg;
+
+	keep_first(&e->r, remove_entry(dirfd, name, type, e->wipe, e->dev, e->depth));
+	return 0;
+}
+
 static int empty_dir(int dirfd, bool wipe, dev_t dev, unsigned depth)
 {
-	int fd, r = 0;
+	struct emptying e = { .wipe = wipe, .dev = dev, .depth = depth };
 	struct stat st;
-	DIR *dir;
 
 	if (depth > DEPTH_MAX)
 		return -ELOOP;
@@ -310,29 +324,8 @@ static int empty_dir(int dirfd, bool wipe, dev_t dev, unsigned depth)
 		return -errno;
 	if (st.st_dev != dev)
 		return -EXDEV;
-	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	for (;;) {
-		const struct dirent *e;
-
-		errno = 0;
-		e = readdir(dir);
-		if (!e) {
-			keep_first(&r, -errno);
-			break;
-		}
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			keep_first(&r, remove_entry(dirfd, e->d_name, e->d_type, wipe, dev, depth));
-	}
-	closedir(dir);
-	return r;
+	keep_first(&e.r, sv_each_entry(dirfd, empty_entry, &e));
+	return e.r;
 }
 
 int sv_empty_dir(int dirfd, bool wipe)
