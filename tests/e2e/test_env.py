@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
-from harness import Daemon, check, check_eq, check_in, secret  # noqa: E402
+from harness import Daemon, check, check_eq, check_in, daemon_with, secret  # noqa: E402
 
 suite = harness.Suite("env")
 
@@ -48,18 +48,6 @@ def env_from(secret_name, prefix=None, **fields):
     if prefix is not None:
         result["prefix"] = prefix
     return result
-
-
-def daemon_with(*objects, args=()):
-    """A daemon that has read these objects."""
-    d = Daemon(args=args, start=False)
-    d.put_objects("objects.yaml", *objects)
-    try:
-        d.start()
-    except BaseException:
-        d.cleanup()
-        raise
-    return d
 
 
 def env_json(d, *args):

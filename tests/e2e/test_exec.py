@@ -14,7 +14,8 @@ import termios
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
-from harness import Daemon, check, check_eq, check_in, poll_until, secret  # noqa: E402
+from harness import (Daemon, check, check_eq, check_in, daemon_with, poll_until,  # noqa: E402
+                     secret)
 
 suite = harness.Suite("exec")
 
@@ -42,18 +43,6 @@ def pod(name, mounts=(), volumes=None, namespace="default", container="c", spec=
             "spec": dict({"containers": [dict({"name": container, "image": "img",
                                                "volumeMounts": mounts}, **fields)],
                           "volumes": sources}, **(spec or {}))}
-
-
-def daemon_with(*objects, args=(), **options):
-    """A daemon that has read these objects."""
-    d = Daemon(args=args, start=False, **options)
-    d.put_objects("objects.yaml", *objects)
-    try:
-        d.start()
-    except BaseException:
-        d.cleanup()
-        raise
-    return d
 
 
 def key_ref(name, secret_name, key):

@@ -804,6 +804,18 @@ spec:
 """
 
 
+def daemon_with(*objects, **options):
+    """A Daemon, started, that has read these objects; options are the Daemon's."""
+    d = Daemon(start=False, **options)
+    d.put_objects("objects.yaml", *objects)
+    try:
+        d.start()
+    except BaseException:
+        d.cleanup()
+        raise
+    return d
+
+
 def volume_in_short(volume):
     if volume is None:
         return "not listed"
