@@ -890,6 +890,8 @@ class Suite:
             work_dir()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, end_at_once)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup: what tests start has it
+            signal.signal(signal.SIGHUP, lambda *_: None)      # by default all the same
         return self.run(tests, args.jobs or self.jobs)
 
     def run(self, tests, jobs):
