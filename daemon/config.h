@@ -30,6 +30,11 @@ struct sv_config {
 	char *root_dir; /* absolute */
 	struct sv_strings manifest_dirs;
 	char *node_name;
+	char *kubeconfig;   /* NULL: no API server, unless in_cluster */
+	char *kube_context; /* NULL: the file's current one */
+	bool in_cluster, allow_insecure_kubeconfig;
+	bool secrets_by_namespace;
+	bool no_api_events;
 	char *socket;          /* NULL: ROOT/secretvold.sock */
 	char *socket_group;    /* NULL: root only */
 	char *metrics_address; /* NULL: none; see metrics_http.h */

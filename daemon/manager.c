@@ -359,13 +359,28 @@ static bool has_old_generations(const struct sv_manager *m)
 	return false;
 }
 
+/* A source that answers for each Secret has not done so for all yet. */
+static bool has_unanswered(const struct sv_manager *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->actuals.records.n; i++) {
+		const struct sv_actual *a = m->actuals.records.entries[i].value;
+
+		if (a->state == SV_STATE_PENDING && !*a->reason && a->origin >= 0 &&
+		    m->desired.by_secret[a->origin])
+			return true;
+	}
+	return false;
+}
+
 static void settle(struct sv_manager *m)
 {
 	if (m->settled || m->worker.in_flight > 0)
 		return;
 	if (!m->stopping && m->drain && has_old_generations(m))
 		return;
-	if (!m->stopping && !sv_desired_all_synced(&m->desired))
+	if (!m->stopping && (!sv_desired_all_synced(&m->desired) || has_unanswered(m)))
 		return;
 	m->settled = true;
 	if (m->on_settled)
@@ -402,11 +417,20 @@ static void run(struct sv_manager *m)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+static void on_interest(void *arg, enum sv_origin origin, const char *ns, const char *name)
+{
+	struct sv_manager *m = arg;
+
+	if (m->interest[origin].fn)
+		m->interest[origin].fn(m->interest[origin].arg, ns, name);
+}
+
 int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
 		    const struct sv_reconcile_opts *opts)
 {
 	*m = (struct sv_manager){ .loop = loop, .node = node, .opts = *opts };
 	sv_desired_init(&m->desired, on_changed, m);
+	m->desired.interest = on_interest;
 	sv_actuals_init(&m->actuals);
 	sv_metrics_init(&m->metrics);
 	m->worker = (struct sv_worker){ .loop = loop, .node = node, .done = on_done, .arg = m };
@@ -504,6 +528,38 @@ void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const
 {
 	warn_no_memory(sv_desired_refuse_secret(&m->desired, origin, ns, name, text), "secret", ns,
 		       name);
+}
+
+void sv_manager_trouble_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			       const char *name, int trouble, const char *text)
+{
+	warn_no_memory(sv_desired_trouble_secret(&m->desired, origin, ns, name, trouble, text),
+		       "secret", ns, name);
+}
+
+void sv_manager_forget_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name)
+{
+	sv_desired_forget_secret(&m->desired, origin, ns, name);
+}
+
+void sv_manager_report_stuck(struct sv_manager *m)
+{
+	if (m->on_stuck)
+		m->on_stuck(m->arg);
+}
+
+bool sv_manager_has_orphans(const struct sv_manager *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->actuals.records.n; i++) {
+		const struct sv_actual *a = m->actuals.records.entries[i].value;
+
+		if (a->mounted && !sv_desired_wanted(&m->desired, a->id))
+			return true;
+	}
+	return false;
 }
 
 /* Who got values of which Secrets: names and generations only. */

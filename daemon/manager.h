@@ -38,7 +38,13 @@ struct sv_manager {
 	void (*on_settled)(
 		void *arg); /* once, and again after everything was stopped; may be NULL */
 	void (*on_change)(void *arg); /* a volume's state changed; may be NULL */
+	void (*on_stuck)(void *arg);  /* a source cannot be read now; may be NULL */
 	void *arg;
+	/* For the source of an origin: who needs a Secret may have changed; see desired.h. May be NULL. */
+	struct {
+		void (*fn)(void *arg, const char *ns, const char *name);
+		void *arg;
+	} interest[SV_N_ORIGINS];
 };
 
 /* @m must stay where it is until sv_manager_close()'s handles are closed. Return: 0 or a negated errno. */
@@ -57,7 +63,15 @@ void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const
 			      const char *name);
 void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
 			      const char *name, const char *text);
+void sv_manager_trouble_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			       const char *name, int trouble, const char *text);
+void sv_manager_forget_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name);
 void sv_manager_set_synced(struct sv_manager *m, enum sv_origin origin);
+/* A source cannot be read: with --once nobody waits for it. */
+void sv_manager_report_stuck(struct sv_manager *m);
+/* Is anything mounted that no Pod heard of so far wants? */
+bool sv_manager_has_orphans(const struct sv_manager *m);
 
 /* New limits after a reload: every volume is looked at again. */
 void sv_manager_set_opts(struct sv_manager *m, const struct sv_reconcile_opts *opts);

@@ -16,8 +16,8 @@
 
 #include "../lib/base/text.h"
 #include "api.h"
-#include "http.h"
 #include "log.h"
+#include "reply.h"
 
 struct sv_server {
 	struct sv_api_context context;
@@ -296,7 +296,7 @@ static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, con
 	struct sv_api_answer answer;
 
 	sv_api_error(&answer, status, "", text);
-	return sv_http_send(c, &answer);
+	return sv_reply(c, &answer);
 }
 
 static const char *argument(void *connection, const char *name)
@@ -488,7 +488,7 @@ static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, stru
 	if (sv_api_is_watch(&request, &topic))
 		return answer_watch(s, c, p, topic);
 	sv_api_answer(&s->context, &request, &answer);
-	return sv_http_send(c, &answer);
+	return sv_reply(c, &answer);
 }
 
 /* Called when the head is there, for every piece of the body, and when it is complete. */

@@ -813,8 +813,13 @@ int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct 
 
 	if (!s)
 		return sv_err_set(err, -ENOMEM, "cannot watch manifests");
-	s->source =
-		(struct sv_source){ "manifest", report, each_problem, reload, stop, source_free };
+	s->source = (struct sv_source){ .type = "manifest",
+					.origin = SV_ORIGIN_MANIFEST,
+					.report = report,
+					.each_problem = each_problem,
+					.reload = reload,
+					.stop = stop,
+					.free = source_free };
 	s->loop = loop;
 	s->manager = manager;
 	s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

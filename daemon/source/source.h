@@ -10,14 +10,29 @@
 
 #include <json-c/json_object.h>
 
+#include "../../lib/base/text.h"
 #include "../../lib/core/catalog.h"
+
+/* Told that what a lease is about has been answered; only once, never from within lease(). */
+typedef void (*sv_lease_fn)(void *arg);
+struct sv_lease;
 
 struct sv_source {
 	const char *type; /* "manifest", "kubernetes" */
+	enum sv_origin origin;
 	/* Add one object for each part (directory, server) to the status report's list. */
 	void (*report)(struct sv_source *s, struct json_object *list);
 	void (*each_problem)(struct sv_source *s, sv_problem_fn fn, void *arg);
 	void (*reload)(struct sv_source *s); /* read everything again */
+	/*
+	 * Learn of Secrets that no volume needs, for as long as the lease lasts. NULL: a source that
+	 * knows all it has. @ready is called when all of them have been answered, one way or another;
+	 * *wait is false if they have been already. Return: 0 or -ENOMEM.
+	 */
+	int (*lease)(struct sv_source *s, const char *ns, char *const *names, size_t n,
+		     sv_lease_fn ready, void *arg, struct sv_lease **ret, bool *wait);
+	void (*release)(struct sv_source *s, struct sv_lease *lease);
+	void (*metrics)(struct sv_source *s, struct sv_buf *b); /* may be NULL */
 	void (*stop)(struct sv_source
 			     *s); /* close its handles; free() comes after the loop has run out */
 	void (*free)(struct sv_source *s);

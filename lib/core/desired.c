@@ -87,6 +87,7 @@ static void secret_free(struct sv_desired_secret *s)
 {
 	sv_secret_unref(s->secret);
 	free(s->refused);
+	free(s->trouble_text);
 	free(s->users);
 	free(s->key);
 	free(s);
@@ -95,8 +96,8 @@ static void secret_free(struct sv_desired_secret *s)
 /* A name that nobody refers to and that stands for nothing need not be remembered. */
 static void tidy_secret(struct sv_desired *d, struct sv_desired_secret *s)
 {
-	if (s->secret || s->refused || s->n_users > 0)
-		return;
+	if (s->secret || s->refused || s->n_users > 0 || s->holds > 0)
+		return; /* that it is absent, or cannot be had, matters to users only */
 	sv_strmap_remove(&d->secrets[s->origin], s->key);
 	secret_free(s);
 }
@@ -109,6 +110,14 @@ static void tell_users(const struct sv_desired *d, const struct sv_desired_secre
 		tell(d, s->users[i]->id);
 }
 
+static void end_trouble(const struct sv_desired *d, struct sv_desired_secret *s)
+{
+	free(s->trouble_text);
+	s->trouble_text = NULL;
+	s->trouble = 0;
+	tell_users(d, s);
+}
+
 int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv_secret *secret,
 			  int64_t now_ms)
 {
@@ -116,6 +125,9 @@ int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv
 
 	if (!s)
 		return -ENOMEM;
+	s->absent = false;
+	if (s->trouble)
+		end_trouble(d, s);
 	if (s->secret && sv_secret_equal(s->secret, secret))
 		return 0; /* told again: nothing has changed */
 	sv_secret_unref(s->secret);
@@ -132,13 +144,90 @@ void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const
 {
 	struct sv_desired_secret *s = find_secret(d, origin, ns, name);
 
-	if (!s || !s->secret)
+	if (!s)
+		return;
+	if (s->trouble)
+		end_trouble(d, s);
+	if (!s->secret && s->absent)
+		return;
+	s->absent = d->by_secret[origin];
+	if (s->secret)
+		s->serial = ++d->serial;
+	sv_secret_unref(s->secret);
+	s->secret = NULL;
+	tell_users(d, s);
+	tidy_secret(d, s);
+}
+
+int sv_desired_trouble_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			      const char *name, int trouble, const char *text)
+{
+	struct sv_desired_secret *s = find_secret(d, origin, ns, name);
+	char *copy;
+
+	if (!s || (s->trouble == trouble &&
+		   (!trouble || strcmp(s->trouble_text ? s->trouble_text : "", text) == 0)))
+		return 0;
+	if (!trouble) {
+		end_trouble(d, s);
+		return 0;
+	}
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	free(s->trouble_text);
+	s->trouble_text = copy;
+	s->trouble = trouble;
+	tell_users(d, s);
+	return 0;
+}
+
+void sv_desired_forget_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			      const char *name)
+{
+	struct sv_desired_secret *s = find_secret(d, origin, ns, name);
+
+	if (!s)
 		return;
 	sv_secret_unref(s->secret);
 	s->secret = NULL;
-	s->serial = ++d->serial;
-	tell_users(d, s);
+	s->absent = false;
+	if (s->trouble)
+		end_trouble(d, s);
 	tidy_secret(d, s);
+}
+
+int sv_desired_hold_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			   const char *name)
+{
+	struct sv_desired_secret *s = get_secret(d, origin, ns, name);
+
+	if (!s)
+		return -ENOMEM;
+	s->holds++;
+	return 0;
+}
+
+void sv_desired_release_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			       const char *name)
+{
+	struct sv_desired_secret *s = find_secret(d, origin, ns, name);
+
+	if (!s || s->holds == 0)
+		return;
+	s->holds--;
+	tidy_secret(d, s);
+}
+
+size_t sv_desired_users(const struct sv_desired *d, enum sv_origin origin, const char *ns,
+			const char *name)
+{
+	const struct sv_desired_secret *s = find_secret(d, origin, ns, name);
+	size_t i, n = 0;
+
+	for (i = 0; s && i < s->n_users; i++)
+		n += s->users[i]->used;
+	return n;
 }
 
 int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
@@ -192,6 +281,12 @@ static void remove_user(struct sv_desired *d, struct sv_desired_secret *s,
 
 /* ---- volumes ------------------------------------------------------------------------------- */
 
+static void tell_interest(const struct sv_desired *d, const struct sv_wanted *w, size_t i)
+{
+	if (d->interest)
+		d->interest(d->arg, w->origin, w->pod->ns, w->vol->sources[i].name);
+}
+
 static void drop_users(struct sv_desired *d, struct sv_wanted *w)
 {
 	size_t i;
@@ -202,6 +297,7 @@ static void drop_users(struct sv_desired *d, struct sv_wanted *w)
 
 		if (s)
 			remove_user(d, s, w);
+		tell_interest(d, w, i);
 	}
 }
 
@@ -215,6 +311,7 @@ static int add_users(struct sv_desired *d, struct sv_wanted *w)
 
 		if (!s || add_user(s, w) < 0)
 			return -ENOMEM;
+		tell_interest(d, w, i);
 	}
 	return 0;
 }
@@ -253,10 +350,14 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 	if (!id)
 		return -ENOMEM;
 	w = sv_strmap_get(&d->wanted, id);
+	if (w && w->origin != origin) { /* a uid is one Pod's: whoever came first keeps it */
+		d->shared_uid = true;
+		return 0;
+	}
 	if (w) { /* the Pod was put again: its volume goes on */
 		drop_users(d, w);
 		/* one of that uid elsewhere? there, other Secrets have these names */
-		if (w->origin != origin || strcmp(w->pod->ns, pod->ns) != 0)
+		if (strcmp(w->pod->ns, pod->ns) != 0)
 			free_pins(w);
 		sv_pod_unref(w->pod);
 	} else {
@@ -309,13 +410,41 @@ static void unwant(struct sv_desired *d, const struct sv_pod *pod, const struct 
 	wanted_free(w);
 }
 
-static void unwant_all(struct sv_desired *d, const struct sv_pod *pod)
+static int want_all(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < pod->n_volumes && r == 0 && !pod->terminated; i++)
+		if (pod->volumes[i].type != SV_VOLUME_OTHER)
+			r = want(d, origin, pod, &pod->volumes[i]);
+	return r;
+}
+
+/* A Pod of another origin may have waited for the uid. */
+static void hand_over(struct sv_desired *d, enum sv_origin origin, const char *uid)
+{
+	size_t i;
+	int o;
+
+	for (o = 0; d->shared_uid && o < SV_N_ORIGINS; o++)
+		for (i = 0; o != (int)origin && i < d->pods[o].n; i++) {
+			struct sv_desired_pod *p = d->pods[o].entries[i].value;
+
+			if (strcmp(p->pod->uid, uid) == 0)
+				(void)want_all(d, p->origin,
+					       p->pod); /* at worst with its next put */
+		}
+}
+
+static void unwant_all(struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod)
 {
 	size_t i;
 
 	for (i = 0; i < pod->n_volumes; i++)
 		if (pod->volumes[i].type != SV_VOLUME_OTHER)
 			unwant(d, pod, &pod->volumes[i]);
+	hand_over(d, origin, pod->uid);
 }
 
 int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
@@ -324,8 +453,7 @@ int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_po
 	sv_autofree char *key = sv_asprintf("%s/%s", pod->ns, pod->name);
 	struct sv_pod *old = NULL;
 	struct sv_desired_pod *p;
-	size_t i;
-	int r = 0;
+	int r;
 
 	if (!key)
 		return -ENOMEM;
@@ -347,11 +475,9 @@ int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_po
 	if (old && strcmp(old->uid, pod->uid) != 0)
 		p->created_ms = now_ms; /* another Pod of the same name */
 	p->pod = sv_pod_ref(pod);
-	for (i = 0; i < pod->n_volumes && r == 0 && !pod->terminated; i++)
-		if (pod->volumes[i].type != SV_VOLUME_OTHER)
-			r = want(d, origin, pod, &pod->volumes[i]);
+	r = want_all(d, origin, pod);
 	if (old && old != pod)
-		unwant_all(d, old); /* what the new version has belongs to it by now */
+		unwant_all(d, origin, old); /* what the new version has belongs to it by now */
 	sv_pod_unref(old);
 	return r;
 }
@@ -364,7 +490,7 @@ void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const ch
 	if (!p)
 		return;
 	sv_strmap_remove(&d->pods[origin], p->key);
-	unwant_all(d, p->pod);
+	unwant_all(d, origin, p->pod);
 	sv_pod_unref(p->pod);
 	free(p->key);
 	free(p);
@@ -422,10 +548,19 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 			return 0;
 		}
 	s = find_secret(l->d, l->origin, ns, name);
+	if (s && s->trouble == SV_PLAN_E_FORBIDDEN)
+		return sv_err_set(err, s->trouble, "%s", s->trouble_text);
 	if (s && s->secret) {
 		*ret = s->secret;
 		return 0;
 	}
+	if (l->d->by_secret[l->origin] && !(s && (s->absent || s->refused)))
+		return s && s->trouble ?
+			       sv_err_set(err, s->trouble, "secret \"%s\": %s", name,
+					  s->trouble_text) :
+			       sv_err_set(err, SV_PLAN_E_PENDING,
+					  "secret \"%s\": the API server has not answered yet",
+					  name);
 	if (!l->d->synced[l->origin])
 		return sv_err_set(err, SV_PLAN_E_PENDING,
 				  "secret \"%s\": its source has not been read yet", name);
@@ -438,8 +573,11 @@ int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_
 		    struct sv_plan **ret, struct sv_err *err)
 {
 	struct looker l = { d, w->origin, w->pins, w->n_pins };
+	int r = sv_plan_make(w->pod, w->vol, limit, look_up, &l, ret, err);
 
-	return sv_plan_make(w->pod, w->vol, limit, look_up, &l, ret, err);
+	if (r == 0)
+		(*ret)->origin = w->origin;
+	return r;
 }
 
 int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod,
@@ -467,10 +605,11 @@ const struct sv_desired_secret *sv_desired_secret(const struct sv_desired *d, en
 	return find_secret(d, origin, ns, name);
 }
 
-/* An action may end when the volume belongs to a Pod of that uid in another namespace already. */
-static bool is_to_be_pinned(const struct sv_wanted *w, const struct sv_secret *s)
+/* An action may end when the volume belongs to a Pod of that uid elsewhere already. */
+static bool is_to_be_pinned(const struct sv_wanted *w, const struct sv_plan *plan,
+			    const struct sv_secret *s)
 {
-	return s && s->immutable && strcmp(s->ns, w->pod->ns) == 0;
+	return s && s->immutable && plan->origin == w->origin && strcmp(s->ns, w->pod->ns) == 0;
 }
 
 int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan)
@@ -479,13 +618,13 @@ int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan)
 	size_t i, n = 0;
 
 	for (i = 0; i < plan->n_secrets; i++)
-		n += is_to_be_pinned(w, plan->secrets[i].secret);
+		n += is_to_be_pinned(w, plan, plan->secrets[i].secret);
 	if (n > 0) {
 		pins = calloc(n, sizeof(*pins));
 		if (!pins)
 			return -ENOMEM;
 		for (i = 0, n = 0; i < plan->n_secrets; i++)
-			if (is_to_be_pinned(w, plan->secrets[i].secret))
+			if (is_to_be_pinned(w, plan, plan->secrets[i].secret))
 				pins[n++] = sv_secret_ref(plan->secrets[i].secret);
 	}
 	free_pins(w);

@@ -37,8 +37,12 @@ struct sv_desired_secret {
 	enum sv_origin origin;
 	struct sv_secret *secret; /* counted; NULL while there is none */
 	char *refused;            /* why the one that exists is invalid, or NULL */
+	bool absent;              /* its source has said that there is none */
+	int trouble;              /* SV_PLAN_E_FORBIDDEN, _UNAVAILABLE, or 0 */
+	char *trouble_text;       /* goes with it, or NULL */
 	struct sv_wanted **users;
 	size_t n_users, cap_users;
+	unsigned holds;      /* see sv_desired_hold_secret() */
 	int64_t updated_ms;  /* Unix time of the last put */
 	uint64_t generation; /* how often it was put; 0: never */
 	uint64_t serial;     /* of the last change: different for every change of every Secret */
@@ -57,15 +61,22 @@ struct sv_desired {
 	struct sv_strmap wanted;                    /* id -> struct sv_wanted */
 	bool expected[SV_N_ORIGINS];                /* there is a source of this origin */
 	bool synced[SV_N_ORIGINS];                  /* it has told everything once */
+	bool by_secret[SV_N_ORIGINS];               /* it answers for each Secret by itself */
+	bool shared_uid;                            /* Pods of two origins have had one uid */
 	uint64_t serial;                            /* of the last change of a Secret */
 	void (*changed)(void *arg, const char *id); /* a volume is to be looked at; may be NULL */
+	/* The volumes that need a Secret may be others now, see sv_desired_users(); may be NULL. */
+	void (*interest)(void *arg, enum sv_origin origin, const char *ns, const char *name);
 	void *arg;
 };
 
 void sv_desired_init(struct sv_desired *d, void (*changed)(void *arg, const char *id), void *arg);
 void sv_desired_done(struct sv_desired *d);
 
-/* Put takes references. Return: 0 or -ENOMEM (what was there under the name may be gone then). */
+/*
+ * Put takes references. Return: 0 or -ENOMEM (what was there under the name may be gone then).
+ * A volume that a Pod of another origin has under the same uid stays that one's until it goes.
+ */
 int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 		       int64_t now_ms);
 void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const char *ns,
@@ -74,6 +85,23 @@ int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv
 			  int64_t now_ms);
 void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			      const char *name);
+/*
+ * For sources that answer for each Secret: it cannot be had for now. @trouble: SV_PLAN_E_FORBIDDEN,
+ * which also new uses of a value that is there are refused for, SV_PLAN_E_UNAVAILABLE, or 0: over.
+ */
+int sv_desired_trouble_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			      const char *name, int trouble, const char *text);
+/* Nothing is known of it any more: as if its source had never answered. */
+void sv_desired_forget_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			      const char *name);
+/* What is learnt of it is remembered although no volume names it, until it is let go of as often. */
+int sv_desired_hold_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			   const char *name);
+void sv_desired_release_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
+			       const char *name);
+/* How many volumes that a container mounts name the Secret (R21, R79). */
+size_t sv_desired_users(const struct sv_desired *d, enum sv_origin origin, const char *ns,
+			const char *name);
 /* A Secret of that name exists but was refused; NULL takes that back. Return: 0 or -ENOMEM. */
 int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			     const char *name, const char *text);

@@ -49,6 +49,7 @@ struct sv_plan_secret {
 };
 
 struct sv_plan {
+	enum sv_origin origin;      /* of the Pod and its Secrets */
 	struct sv_plan_file *files; /* sorted by path, a directory's entries right behind it */
 	size_t n_files;             /* 0 is a valid, empty volume */
 	char **dirs;                /* nested mountpoints (R49), parents first; relative, cleaned */

@@ -261,10 +261,10 @@ static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals 
 	struct sv_err err = { "" };
 	int r = sv_desired_plan(d, w, opts->volume_size_limit, &plan, &err);
 
-	if (r == SV_PLAN_E_PENDING) {
+	if (r == SV_PLAN_E_PENDING || (r == SV_PLAN_E_UNAVAILABLE && !a->mounted)) {
 		clear_retry(a);
 		/* Mounted ones stay as they are: they are what was asked for last, as far as we know. */
-		return set_state(a, SV_STATE_PENDING, "", err.msg);
+		return set_state(a, SV_STATE_PENDING, sv_reconcile_reason(r), err.msg);
 	}
 	if (r > 0)
 		return refuse(a, sv_reconcile_reason(r), err.msg);
