@@ -32,7 +32,6 @@ struct sv_source {
 	int (*lease)(struct sv_source *s, const char *ns, char *const *names, size_t n,
 		     sv_lease_fn ready, void *arg, struct sv_lease **ret, bool *wait);
 	void (*release)(struct sv_source *s, struct sv_lease *lease);
-	void (*metrics)(struct sv_source *s, struct sv_buf *b); /* may be NULL */
 	void (*stop)(struct sv_source
 			     *s); /* close its handles; free() comes after the loop has run out */
 	void (*free)(struct sv_source *s);
