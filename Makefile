@@ -73,6 +73,9 @@ FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 LIB    := $(BUILD)/libsecretvol.a
 SOLIB  := $(BUILD)/libsecretvol.so.$(SOVERSION)
 DAEMON := $(BUILD)/secretvold
+# The daemon for tests to run inside themselves: without its main(), and without the allocator
+# that wipes, as tests bring their own. Not installed.
+DAEMON_LIB := $(BUILD)/libdaemon.a
 CTL    := $(BUILD)/secretvolctl
 UNITS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 FAULTS := $(FAULT_SRC:tests/fault/%.c=$(BUILD)/tests/unit/%)
@@ -98,6 +101,10 @@ $(LIB): $(call objs,$(LIB_SRC))
 	$(if $(Q),@echo "  AR      $@")
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+$(DAEMON_LIB): $(call objs,$(filter-out daemon/main.c daemon/wipe.c,$(DAEMON_SRC)))
+	$(if $(Q),@echo "  AR      $@")
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
 $(SOLIB): $(call objs,$(LIB_SRC)) lib/secretvol.map
 	$(if $(Q),@echo "  LD      $@")
 	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/secretvol.map -Wl,--as-needed \
@@ -118,17 +125,17 @@ $(DAEMON): $(call objs,$(DAEMON_SRC)) $(LIB)
 	$(call link)
 $(CTL): $(call objs,$(CTL_SRC)) $(LIB)
 	$(call link)
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(LIB)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
 	$(call link,$(shell pkg-config --libs check))
 # System calls that tests/fault makes fail; allocations it catches by itself.
 FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat __readlinkat_chk renameat \
                read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fsconfig \
                fsmount mount_setattr move_mount open_tree umount2 getrandom mnt_table_parse_file
-$(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault.o $(call objs,$(SUPPORT_SRC)) $(LIB)
+$(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
 	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call link)
-$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(LIB)
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(DAEMON_LIB) $(LIB)
 	$(call link,-fsanitize=fuzzer)
 
 # ---- dependencies ----------------------------------------------------------------------------
