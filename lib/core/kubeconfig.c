@@ -562,6 +562,33 @@ int sv_kubeconfig_parse(const char *text, size_t len, const char *context,
 	return 0;
 }
 
+int sv_kubeconfig_in_cluster(const char *host, const char *port, struct sv_kubeconfig *ret,
+			     struct sv_err *err)
+{
+	bool bare = strchr(host, ':') && *host != '[';
+	sv_autofree char *authority =
+		sv_asprintf("%s%s%s:%s", bare ? "[" : "", host, bare ? "]" : "", port);
+	sv_autokubeconfig struct sv_kubeconfig k = { 0 };
+
+	if (!authority)
+		return sv_err_set(err, -ENOMEM, "cannot read the environment");
+	if (authority_len(authority) != strlen(authority))
+		return sv_err_set(err, SV_KUBECONFIG_E_INVALID,
+				  "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are no host "
+				  "and no port between 1 and 65535");
+	k.context = strdup("in-cluster");
+	k.cluster = strdup("in-cluster");
+	k.user = strdup("service account");
+	k.server = sv_asprintf("https://%s", authority);
+	k.ca_file = strdup("ca.crt");
+	k.token_file = strdup("token");
+	if (!k.context || !k.cluster || !k.user || !k.server || !k.ca_file || !k.token_file)
+		return sv_err_set(err, -ENOMEM, "cannot read the environment");
+	*ret = k;
+	k = (struct sv_kubeconfig){ 0 };
+	return 0;
+}
+
 static void wipe_text(char **text)
 {
 	if (*text)

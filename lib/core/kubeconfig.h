@@ -57,6 +57,16 @@ struct sv_kubeconfig {           /* all zero: empty */
 int sv_kubeconfig_parse(const char *text, size_t len, const char *context,
 			struct sv_kubeconfig *ret, struct sv_err *err);
 
+/**
+ * sv_kubeconfig_in_cluster() - what a Pod's service account amounts to
+ * @host, @port: KUBERNETES_SERVICE_HOST and _PORT; an IPv6 address without brackets, too
+ * @ret:         written on 0 only: files are "ca.crt" and "token", in the account's directory
+ *
+ * Return: 0, SV_KUBECONFIG_E_INVALID or -ENOMEM.
+ */
+int sv_kubeconfig_in_cluster(const char *host, const char *port, struct sv_kubeconfig *ret,
+			     struct sv_err *err);
+
 /* Wipes and frees, and leaves the empty value. */
 void sv_kubeconfig_done(struct sv_kubeconfig *k);
 

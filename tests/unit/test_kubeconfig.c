@@ -380,6 +380,46 @@ START_TEST(a_kubeconfig_is_whole_or_what_is_missing_is_named)
 }
 END_TEST
 
+/* ---- in a cluster -------------------------------------------------------------------------- */
+
+static const struct {
+	const char *host, *port;
+	const char *server; /* NULL: refused */
+} clusters[] = {
+	{ "10.96.0.1", "443", "https://10.96.0.1:443" },
+	{ "kubernetes.default", "6443", "https://kubernetes.default:6443" },
+	{ "fd00::1", "443", "https://[fd00::1]:443" },
+	{ "[fd00::1]", "443", "https://[fd00::1]:443" },
+	{ "", "443", NULL },
+	{ "h", "", NULL },
+	{ "h", "x", NULL },
+	{ "h", "0", NULL },
+	{ "h", "443/a", NULL },
+	{ "h/a", "443", NULL },
+	{ "u@h", "443", NULL },
+	{ "h:1", "443", NULL },
+	{ "fd00::g", "443", NULL },
+	{ "h\r\nX: y", "443", NULL },
+};
+
+START_TEST(a_service_account_is_like_a_kubeconfig)
+{
+	sv_autokubeconfig struct sv_kubeconfig k = { 0 };
+	sv_autofree char *got = NULL, *want = NULL;
+	int r = sv_kubeconfig_in_cluster(clusters[_i].host, clusters[_i].port, &k, NULL);
+
+	if (!clusters[_i].server) {
+		ck_assert_int_eq(r, SV_KUBECONFIG_E_INVALID);
+		ck_assert_ptr_null(k.server);
+		return;
+	}
+	ck_assert_int_eq(r, 0);
+	got = show(&k);
+	want = sv_asprintf("%s ca=ca.crt token=token", clusters[_i].server);
+	ck_assert_str_eq(got, want);
+}
+END_TEST
+
 /* ---- limits -------------------------------------------------------------------------------- */
 
 START_TEST(a_kubeconfig_has_a_size_limit)
@@ -413,6 +453,7 @@ T_SUITE(kubeconfig)
 	T_TEST(another_context_can_be_asked_for);
 	T_EACH(a_field_at_fault_is_named_and_its_value_is_not, refused);
 	T_EACH(a_kubeconfig_is_whole_or_what_is_missing_is_named, wholes);
+	T_EACH(a_service_account_is_like_a_kubeconfig, clusters);
 	T_TEST(a_kubeconfig_has_a_size_limit);
 	T_TEST(a_token_has_a_size_limit);
 }
