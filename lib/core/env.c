@@ -337,7 +337,7 @@ static int set_all(struct builder *b, const struct sv_env_source *src)
 			return -ENOMEM;
 		if ((b->opts->strict_names ? sv_check_env_name(name) :
 					     sv_check_env_name_relaxed(name)) == NULL)
-			r = set(b, name, s->keys[i].value.ptr, s->keys[i].value.len);
+			r = set(b, name, s->data->values[i].ptr, s->data->values[i].len);
 		else
 			sv_buf_printf(&skipped, "%s%s", skipped.len ? ", " : "", name);
 	}

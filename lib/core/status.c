@@ -146,7 +146,7 @@ static struct json_object *items_of(const struct sv_desired *d, const struct sv_
 			sv_json_text(o, "key", src->items[j].key);
 			sv_json_text(o, "path", src->items[j].path);
 			sv_json_bool(o, "optional", src->optional);
-			sv_json_bool(o, "found", s && sv_secret_value(s, src->items[j].key));
+			sv_json_bool(o, "found", s && sv_secret_key(s, src->items[j].key));
 			add_element(list, o);
 		}
 	}
@@ -419,7 +419,7 @@ struct json_object *sv_status_secret(const struct sv_desired_secret *rec)
 		struct json_object *k = json_object_new_object();
 
 		sv_json_text(k, "name", s->keys[i].name);
-		sv_json_int(k, "size", (int64_t)s->keys[i].value.len);
+		sv_json_int(k, "size", (int64_t)s->keys[i].size);
 		add_element(keys, k);
 	}
 	add_member(o, "keys", keys);

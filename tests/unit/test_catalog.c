@@ -34,8 +34,8 @@ static void remove_pod(void *arg, const char *ns, const char *name)
 
 static void put_secret(void *arg, struct sv_secret *secret)
 {
-	sv_autofree char *value = sv_asprintf("%.*s", (int)secret->keys[0].value.len,
-					      (char *)secret->keys[0].value.ptr);
+	sv_autofree char *value = sv_asprintf("%.*s", (int)secret->data->values[0].len,
+					      (char *)secret->data->values[0].ptr);
 
 	(void)arg;
 	tell("+secret", secret->ns, secret->name, value);
@@ -422,7 +422,7 @@ START_TEST(a_refused_change_stands_until_the_old_one_is_gone)
 	set("/m/b.yaml", "$s=1!");
 	set("/m/a.yaml", "$s=2"); /* the first path wins, but may not change it */
 	expect_told("+secret default/s 1");
-	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->keys[0].value.ptr[0], '1');
+	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->data->values[0].ptr[0], '1');
 	set("/m/a.yaml", "");
 	expect_told("");
 	expect_problems("");
@@ -571,7 +571,7 @@ START_TEST(queries_see_what_counts)
 	set("/m/b.yaml", "a/z=s $s=2 p=* ^");
 	sv_catalog_each_pod(k.c, add_name, &b);
 	ck_assert_str_eq(b.ptr, "a/z default/p default/q ");
-	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->keys[0].value.ptr[0], '1');
+	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->data->values[0].ptr[0], '1');
 	ck_assert_ptr_null(sv_catalog_secret(k.c, "default", "t"));
 	ck_assert_ptr_null(sv_catalog_secret(k.c, "a", "s"));
 	sv_catalog_count(k.c, &n);
