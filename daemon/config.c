@@ -20,7 +20,20 @@
 
 #define CONFIG_SIZE_MAX (1 << 20)
 
-enum type { STRING, LIST, SIZE, DURATION, SWAP, LEVEL, FORMAT, ENV_NAMES, FLAG, HELP, VERSION };
+enum type {
+	STRING,
+	LIST,
+	SIZE,
+	DURATION,
+	SWAP,
+	KEEP,
+	LEVEL,
+	FORMAT,
+	ENV_NAMES,
+	FLAG,
+	HELP,
+	VERSION
+};
 
 static const struct option_def {
 	const char *flag, *arg;
@@ -45,6 +58,8 @@ static const struct option_def {
 	  "serve /metrics over TCP too; without HOST on loopback (default: off)" },
 	{ "swap-policy", "POLICY", SWAP, offsetof(struct sv_config, swap_policy), "avoid",
 	  "avoid, require or ignore: whether Secrets may reach swap" },
+	{ "keep-values", "POLICY", KEEP, offsetof(struct sv_config, keep_values), "auto",
+	  "auto, always or never: whether values stay in memory once published" },
 	{ "volume-size-limit", "BYTES", SIZE, offsetof(struct sv_config, volume_size_limit), "16Mi",
 	  "largest volume; over it is a refusal" },
 	{ "manifest-size-limit", "BYTES", SIZE, offsetof(struct sv_config, manifest_size_limit),
@@ -127,6 +142,7 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 {
 	static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
 	static const char *const formats[] = { "auto", "text", "journal", "json", NULL };
+	static const char *const keeps[] = { "auto", "always", "never", NULL };
 	static const char *const rules[] = { "relaxed", "strict", NULL };
 	void *target = (char *)c + o->offset;
 	int word = 0, r = 0;
@@ -153,6 +169,11 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 		break;
 	case SWAP:
 		word = sv_swap_policy_parse(value, target);
+		break;
+	case KEEP: /* in the order of enum sv_keep */
+		word = find_word(keeps, value);
+		if (word >= 0)
+			*(enum sv_keep *)target = (enum sv_keep)word;
 		break;
 	case LEVEL:
 		word = find_word(levels, value);

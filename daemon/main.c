@@ -264,10 +264,12 @@ static void apply(struct daemon *d, const struct sv_config *new)
 	old->volume_size_limit = new->volume_size_limit;
 	old->manifest_size_limit = new->manifest_size_limit;
 	old->grace_ms = new->grace_ms;
+	old->keep_values = new->keep_values;
 	old->log_level = new->log_level;
 	old->log_format = new->log_format;
 	old->strict_env_names = new->strict_env_names;
 	sv_log_init(old->log_level, old->log_format);
+	sv_manager_set_keep(&d->manager, old->keep_values);
 	sv_manager_set_opts(&d->manager, &opts);
 	sv_source_dir_configure(d->sources[0], old);
 }
@@ -368,6 +370,7 @@ static int start(struct daemon *d, struct sv_err *err)
 	r = sv_manager_init(&d->manager, &d->loop, &d->node, &opts);
 	if (r < 0)
 		return sv_err_set(err, r, "cannot start");
+	sv_manager_set_keep(&d->manager, d->config.keep_values);
 	sv_notify_init(&d->notify, &d->loop, &d->manager);
 	d->manager.on_settled = on_settled;
 	d->manager.on_change = on_change;

@@ -4,15 +4,19 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "../lib/base/text.h"
 #include "log.h"
+#include "source/source.h"
 
 /* Enough to keep the threads fed, few enough that plans and their Secrets are held briefly. */
 #define IN_FLIGHT_MAX 32
+#define TRIM_SIZE (256 << 10)
+#define IN_FLIGHT_SIZE_MAX (4 << 20) /* bytes; an action that is larger goes alone */
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -288,6 +292,26 @@ static void on_changed(void *arg, const char *id)
 		feed_volume(m, a, "ADDED", false);
 }
 
+static bool waits(void *arg, const char *id)
+{
+	const struct sv_actual *a = sv_actuals_get(&((struct sv_manager *)arg)->actuals, id);
+
+	return a && (a->queued || a->input);
+}
+
+static int refill(void *arg, enum sv_origin origin, struct sv_secret *secret, struct sv_err *err)
+{
+	struct sv_manager *m = arg;
+	struct sv_source *source = m->sources[origin];
+
+	if (source && source->refill)
+		return source->refill(source, secret, err);
+	return sv_err_set(err, SV_PLAN_E_UNAVAILABLE,
+			  "secret \"%s\": its values were forgotten once published, and its source "
+			  "does not give them again",
+			  secret->name);
+}
+
 static void on_done(void *arg, struct sv_action *action)
 {
 	struct sv_manager *m = arg;
@@ -372,9 +396,22 @@ static void settle(struct sv_manager *m)
 		m->on_settled(m->arg);
 }
 
+/* Nobody waits for values: what can be had again goes, and its memory to the system. */
+static void forget(struct sv_manager *m)
+{
+	if (sv_desired_forget(&m->desired) > TRIM_SIZE)
+		(void)malloc_trim(0);
+}
+
+static bool may_start(const struct sv_worker *w)
+{
+	return w->in_flight == 0 ||
+	       (w->in_flight < IN_FLIGHT_MAX && w->in_flight_size < IN_FLIGHT_SIZE_MAX);
+}
+
 static void work(struct sv_manager *m)
 {
-	struct sv_actual *a;
+	struct sv_actual *a = NULL;
 	int64_t wait;
 
 	m->dirty = false;
@@ -383,8 +420,10 @@ static void work(struct sv_manager *m)
 		return;
 	}
 	wait = sv_actuals_wake(&m->actuals, sv_monotonic_ms());
-	while (m->worker.in_flight < IN_FLIGHT_MAX && (a = sv_actuals_dequeue(&m->actuals)))
+	while (may_start(&m->worker) && (a = sv_actuals_dequeue(&m->actuals)))
 		look_at(m, a);
+	if (!a && m->worker.in_flight == 0 && !m->reading)
+		forget(m);
 	if (wait >= 0)
 		uv_timer_start(&m->timer, on_timer, (uint64_t)wait + 1, 0);
 	else
@@ -407,6 +446,8 @@ int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
 {
 	*m = (struct sv_manager){ .loop = loop, .node = node, .opts = *opts };
 	sv_desired_init(&m->desired, on_changed, m);
+	m->desired.waits = waits;
+	m->desired.refill = refill;
 	sv_actuals_init(&m->actuals);
 	sv_metrics_init(&m->metrics);
 	m->worker = (struct sv_worker){ .loop = loop, .node = node, .done = on_done, .arg = m };
@@ -490,6 +531,7 @@ void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct s
 	warn_no_memory(sv_desired_put_secret(&m->desired, origin, secret, sv_unix_ms()), "secret",
 		       secret->ns, secret->name);
 	feed_stale(m, origin, secret->ns, secret->name);
+	m->dirty = true; /* its values are to be forgotten, too */
 }
 
 void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
@@ -504,6 +546,35 @@ void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const
 {
 	warn_no_memory(sv_desired_refuse_secret(&m->desired, origin, ns, name, text), "secret", ns,
 		       name);
+}
+
+void sv_manager_set_reading(struct sv_manager *m, bool reading)
+{
+	m->reading = reading;
+	m->dirty = true;
+}
+
+bool sv_manager_fill_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *wanted,
+			    const struct sv_secret *from)
+{
+	return sv_desired_fill(&m->desired, origin, wanted, from);
+}
+
+void sv_manager_offer_secret(struct sv_manager *m, enum sv_origin origin,
+			     const struct sv_secret *from)
+{
+	sv_desired_offer(&m->desired, origin, from);
+}
+
+void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin)
+{
+	sv_desired_look_again(&m->desired, origin);
+}
+
+void sv_manager_set_keep(struct sv_manager *m, enum sv_keep keep)
+{
+	sv_desired_set_keep(&m->desired, keep);
+	m->dirty = true;
 }
 
 /* Who got values of which Secrets: names and generations only. */
@@ -548,6 +619,7 @@ int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const
 	if (!*c)
 		return -ENOENT;
 	r = sv_desired_env(&m->desired, p->origin, p->pod, *c, opts, ret, err);
+	m->dirty = true; /* the values of its Secrets may have been read for it */
 	if (r > 0) {
 		text = sv_asprintf("Error: %s", err->msg);
 		add_pod_event(m, ns, name, "", true, "Failed", text ? text : err->msg);

@@ -17,6 +17,8 @@
 #include "metrics.h"
 #include "worker.h"
 
+struct sv_source;
+
 struct sv_manager {
 	uv_loop_t *loop;
 	struct sv_node *node;
@@ -28,10 +30,12 @@ struct sv_manager {
 	struct sv_metrics metrics;
 	struct sv_reconcile_opts opts;
 	struct sv_worker worker;
+	struct sv_source *sources[SV_N_ORIGINS]; /* asked for values again; NULL: nobody is */
 	uv_prepare_t prepare;
 	uv_check_t check;
 	uv_timer_t timer;
 	bool dirty;   /* there is something to look at */
+	bool reading; /* a source is at it: what it brings may be needed by what comes next */
 	bool settled; /* the sources have been read once, and what followed from that is done */
 	bool drain;   /* settled means also that no old generation is left */
 	bool stopping;
@@ -58,6 +62,22 @@ void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const
 void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
 			      const char *name, const char *text);
 void sv_manager_set_synced(struct sv_manager *m, enum sv_origin origin);
+
+/* Values are forgotten when nothing waits for them and no source is reading. */
+void sv_manager_set_reading(struct sv_manager *m, bool reading);
+/*
+ * Values that a source has come by, perhaps asked by its refill(): of the very version that is
+ * wanted (false if they are others), and of whatever else waits for them.
+ */
+bool sv_manager_fill_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *wanted,
+			    const struct sv_secret *from);
+void sv_manager_offer_secret(struct sv_manager *m, enum sv_origin origin,
+			     const struct sv_secret *from);
+/* What could not be had may be there now: asked for again. */
+void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin);
+
+/* Which values are kept, from now on. */
+void sv_manager_set_keep(struct sv_manager *m, enum sv_keep keep);
 
 /* New limits after a reload: every volume is looked at again. */
 void sv_manager_set_opts(struct sv_manager *m, const struct sv_reconcile_opts *opts);

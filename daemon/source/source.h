@@ -18,6 +18,13 @@ struct sv_source {
 	void (*report)(struct sv_source *s, struct json_object *list);
 	void (*each_problem)(struct sv_source *s, sv_problem_fn fn, void *arg);
 	void (*reload)(struct sv_source *s); /* read everything again */
+	/*
+	 * A Secret that this source put has forgotten its values, and they are needed: fill it with
+	 * sv_manager_fill_secret() and return 0; or return SV_PLAN_E_PENDING and put it, or call
+	 * sv_manager_look_again(), later; or SV_PLAN_E_UNAVAILABLE or a negated errno. @err is for
+	 * results other than 0. NULL: what is forgotten cannot be had again.
+	 */
+	int (*refill)(struct sv_source *s, struct sv_secret *secret, struct sv_err *err);
 	void (*stop)(struct sv_source
 			     *s); /* close its handles; free() comes after the loop has run out */
 	void (*free)(struct sv_source *s);

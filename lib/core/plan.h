@@ -22,9 +22,9 @@ enum {
 	SV_PLAN_E_CLASH,       /* a path is wanted as a file and as a directory */
 	SV_PLAN_E_TOO_LARGE,   /* over the size limit of a volume */
 	SV_PLAN_E_UNSUPPORTED, /* a projected source that is not a Secret */
-	SV_PLAN_E_PENDING,     /* a source has not answered yet whether a Secret exists */
-	SV_PLAN_E_FORBIDDEN,   /* the API server does not let us read a Secret */
-	SV_PLAN_E_UNAVAILABLE, /* the source that has a Secret cannot be reached */
+	SV_PLAN_E_PENDING, /* a source has not answered yet whether a Secret exists, or with its values */
+	SV_PLAN_E_FORBIDDEN, /* the API server does not let us read a Secret */
+	SV_PLAN_E_UNAVAILABLE, /* the source that has a Secret cannot be reached, or not give its values again */
 };
 
 #define SV_PLAN_PAGE 4096
