@@ -424,6 +424,10 @@ int main(int argc, char **argv)
 		return r == SV_CONFIG_E_USAGE ? 2 : 1;
 	}
 	sv_log_init(d.config.log_level, d.config.log_format);
+	if (!sv_process_lock_memory() && d.config.swap_policy != SV_SWAP_IGNORE)
+		sv_log_notice(
+			"memory cannot be locked, for lack of CAP_IPC_LOCK and of an infinite "
+			"RLIMIT_MEMLOCK: Secrets at work may reach swap");
 	r = run(&d, &err);
 	if (r < 0) {
 		sv_log_err("%s", err.msg);

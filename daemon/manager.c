@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <json-c/json.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "../lib/base/text.h"
 #include "log.h"
+#include "process.h"
 #include "source/source.h"
 
 /* Enough to keep the threads fed, few enough that plans and their Secrets are held briefly. */
@@ -400,7 +400,7 @@ static void settle(struct sv_manager *m)
 static void forget(struct sv_manager *m)
 {
 	if (sv_desired_forget(&m->desired) > TRIM_SIZE)
-		(void)malloc_trim(0);
+		sv_process_trim_memory();
 }
 
 static bool may_start(const struct sv_worker *w)
