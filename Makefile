@@ -33,14 +33,14 @@ Q        := $(if $(V),,@)
 # ---- what Debian provides; the one list -------------------------------------------------------
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libjson-c-dev libmount-dev libyaml-dev \
               libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev uuid-dev \
-              libseccomp-dev libcap-ng-dev libssl-dev
+              libseccomp-dev libcap-ng-dev libssl-dev nettle-dev
 DEPS_CHECK := check python3 python3-yaml curl util-linux runc crun podman catatonit busybox-static bubblewrap
 DEPS_DEB   := debhelper dpkg-dev fakeroot
 CI_PACKAGES := $(DEPS_DEB) lintian systemd-container \
               clang clang-format clang-tidy libclang-rt-14-dev cppcheck valgrind shellcheck \
               prometheus mandoc zsh fish
 
-PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid libseccomp libcap-ng libcrypto
+PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid libseccomp libcap-ng libcrypto nettle
 
 # Run by its file: a user's PATH may hold a python without Debian's modules.
 PYTHON   ?= /usr/bin/python3

@@ -27,6 +27,19 @@ enum {
  */
 int sv_process_check_mounts(const char *dir, struct sv_err *err);
 
+/*
+ * From now on no page of this process is written to swap, as far as the system allows: it takes
+ * CAP_IPC_LOCK, which is kept, or an infinite RLIMIT_MEMLOCK, since a limit that is reached makes
+ * allocations fail. Pages count once they are used. Return: whether it is so.
+ */
+bool sv_process_lock_memory(void);
+
+/* Give free memory back to the system. */
+void sv_process_trim_memory(void);
+
+/* Overwrite what calls that have returned left on this thread's stack, as far down as they go. */
+void sv_process_wipe_stack(void);
+
 /* True if systemd executed this very process as a service. */
 bool sv_process_is_service(void);
 

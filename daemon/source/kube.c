@@ -274,7 +274,7 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 	sv_kube_problems_each(&k->problems, fn, arg);
 }
 
-static int lease(struct sv_source *source, const char *ns, char *const *names, size_t n,
+static int lease(struct sv_source *source, const char *ns, const char *const *names, size_t n,
 		 sv_lease_fn ready, void *arg, struct sv_lease **ret, bool *wait)
 {
 	return sv_kube_secrets_lease(&((struct kube *)source)->secrets, ns, names, n, ready, arg,
@@ -284,6 +284,16 @@ static int lease(struct sv_source *source, const char *ns, char *const *names, s
 static void release(struct sv_source *source, struct sv_lease *l)
 {
 	sv_kube_secrets_release(&((struct kube *)source)->secrets, l);
+}
+
+static void interest(struct sv_source *source, const char *ns, const char *name)
+{
+	sv_kube_secrets_interest(&((struct kube *)source)->secrets, ns, name);
+}
+
+static int refill(struct sv_source *source, struct sv_secret *secret, struct sv_err *err)
+{
+	return sv_kube_secrets_refill(&((struct kube *)source)->secrets, secret, err);
 }
 
 static void reload(struct sv_source *source)
@@ -299,6 +309,7 @@ static void stop(struct sv_source *source)
 {
 	struct kube *k = (struct kube *)source;
 
+	k->manager->sources[ORIGIN] = NULL;
 	sv_kube_watch_close(&k->pods, NULL);
 	sv_kube_secrets_stop(&k->secrets);
 	sv_kube_server_stop(&k->server);
@@ -354,6 +365,8 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 					.report = report,
 					.each_problem = each_problem,
 					.reload = reload,
+					.interest = interest,
+					.refill = refill,
 					.lease = lease,
 					.release = release,
 					.stop = stop,
@@ -364,6 +377,7 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 	k->server.on_down = on_down;
 	k->server.on_up = on_up;
 	k->server.arg = k;
+	manager->sources[ORIGIN] = &k->source;
 	manager->desired.expected[ORIGIN] = manager->desired.by_secret[ORIGIN] = true;
 	sv_kube_secrets_init(&k->secrets, &k->server, manager, &k->problems, opts->by_namespace,
 			     &k->decode);

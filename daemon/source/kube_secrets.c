@@ -509,9 +509,8 @@ static void look_at(struct sv_kube_secrets *k, const char *key)
 
 static void on_idle(uv_idle_t *idle);
 
-static void on_interest(void *arg, const char *ns, const char *name)
+void sv_kube_secrets_interest(struct sv_kube_secrets *k, const char *ns, const char *name)
 {
-	struct sv_kube_secrets *k = arg;
 	char *key = sv_asprintf("%s/%s", ns, name);
 
 	if (!key || sv_strmap_get(&k->touched, key) || sv_strmap_put(&k->touched, key, key) < 0) {
@@ -536,6 +535,22 @@ static void on_idle(uv_idle_t *idle)
 		free(touched.entries[i].value);
 	}
 	sv_strmap_done(&touched);
+}
+
+int sv_kube_secrets_refill(struct sv_kube_secrets *k, struct sv_secret *secret, struct sv_err *err)
+{
+	sv_autofree char *key = sv_asprintf("%s/%s", secret->ns, secret->name);
+	struct secret *s = key ? sv_strmap_get(&k->items, key) : NULL;
+
+	if (!key)
+		return -ENOMEM;
+	if (!s || k->server->down)
+		return sv_err_set(err, SV_PLAN_E_UNAVAILABLE,
+				  "secret \"%s\": its values were not kept, and %s", secret->name,
+				  s ? down_text(k) : "nobody watches it");
+	sv_kube_watch_relist(&s->watch, SV_LIST_NEWEST);
+	return sv_err_set(err, SV_PLAN_E_PENDING, "secret \"%s\": its values are asked for again",
+			  secret->name);
 }
 
 void sv_kube_secrets_relist(struct sv_kube_secrets *k)
@@ -603,7 +618,7 @@ void sv_kube_secrets_release(struct sv_kube_secrets *k, struct sv_lease *l)
 
 	for (i = 0; i < l->n; i++) {
 		l->secrets[i]->leases--;
-		on_interest(k, l->secrets[i]->ns, l->secrets[i]->name);
+		sv_kube_secrets_interest(k, l->secrets[i]->ns, l->secrets[i]->name);
 	}
 	*l->link = l->next;
 	if (l->next)
@@ -629,8 +644,8 @@ static struct secret *lease_secret(struct sv_kube_secrets *k, const char *ns, co
 	return s;
 }
 
-int sv_kube_secrets_lease(struct sv_kube_secrets *k, const char *ns, char *const *names, size_t n,
-			  sv_lease_fn ready, void *arg, struct sv_lease **ret, bool *wait)
+int sv_kube_secrets_lease(struct sv_kube_secrets *k, const char *ns, const char *const *names,
+			  size_t n, sv_lease_fn ready, void *arg, struct sv_lease **ret, bool *wait)
 {
 	struct sv_lease *l = calloc(1, sizeof(*l));
 
@@ -678,13 +693,10 @@ void sv_kube_secrets_init(struct sv_kube_secrets *k, struct sv_kube_server *serv
 				       .decode = *decode };
 	k->idle.data = k;
 	uv_idle_init(server->loop, &k->idle);
-	manager->interest[ORIGIN].fn = on_interest;
-	manager->interest[ORIGIN].arg = k;
 }
 
 void sv_kube_secrets_stop(struct sv_kube_secrets *k)
 {
-	k->manager->interest[ORIGIN].fn = NULL;
 	while (k->leases)
 		sv_kube_secrets_release(k, k->leases);
 	while (k->items.n)

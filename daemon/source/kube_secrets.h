@@ -32,7 +32,7 @@ struct sv_kube_secrets {
 	struct sv_lease *leases;
 };
 
-/* Pointers are borrowed for good. From now on the manager's interest is followed. */
+/* Pointers are borrowed for good. */
 void sv_kube_secrets_init(struct sv_kube_secrets *s, struct sv_kube_server *server,
 			  struct sv_manager *manager, struct sv_kube_problems *problems,
 			  bool by_namespace, const struct sv_decode_opts *decode);
@@ -46,8 +46,11 @@ void sv_kube_secrets_relist(struct sv_kube_secrets *s);
 unsigned sv_kube_secrets_live(const struct sv_kube_secrets *s); /* watches that are open */
 
 /* See source.h. */
-int sv_kube_secrets_lease(struct sv_kube_secrets *s, const char *ns, char *const *names, size_t n,
-			  sv_lease_fn ready, void *arg, struct sv_lease **ret, bool *wait);
+void sv_kube_secrets_interest(struct sv_kube_secrets *s, const char *ns, const char *name);
+int sv_kube_secrets_refill(struct sv_kube_secrets *s, struct sv_secret *secret, struct sv_err *err);
+int sv_kube_secrets_lease(struct sv_kube_secrets *s, const char *ns, const char *const *names,
+			  size_t n, sv_lease_fn ready, void *arg, struct sv_lease **ret,
+			  bool *wait);
 void sv_kube_secrets_release(struct sv_kube_secrets *s, struct sv_lease *l);
 
 /* "the first complaint (and N more)" about an object that the server holds and we cannot use; NULL for lack of memory. */
