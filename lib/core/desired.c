@@ -311,7 +311,7 @@ void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const
 		return;
 	if (s->trouble)
 		end_trouble(d, s);
-	if (!s->secret && s->absent)
+	if (!s->secret && s->absent == d->by_secret[origin])
 		return;
 	s->absent = d->by_secret[origin];
 	if (s->secret) {
