@@ -396,11 +396,12 @@ static void settle(struct sv_manager *m)
 		m->on_settled(m->arg);
 }
 
-/* Nobody waits for values: what can be had again goes, and its memory to the system. */
+/* Nobody waits for values: what can be had again goes, its memory to the system if it was much. */
 static void forget(struct sv_manager *m)
 {
 	if (sv_desired_forget(&m->desired) > TRIM_SIZE)
 		sv_process_trim_memory();
+	sv_process_wipe_stack();
 }
 
 static bool may_start(const struct sv_worker *w)
@@ -531,7 +532,7 @@ void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct s
 	warn_no_memory(sv_desired_put_secret(&m->desired, origin, secret, sv_unix_ms()), "secret",
 		       secret->ns, secret->name);
 	feed_stale(m, origin, secret->ns, secret->name);
-	m->dirty = true; /* its values are to be forgotten, too */
+	sv_manager_tidy(m);
 }
 
 void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
@@ -569,6 +570,11 @@ void sv_manager_offer_secret(struct sv_manager *m, enum sv_origin origin,
 void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin)
 {
 	sv_desired_look_again(&m->desired, origin);
+}
+
+void sv_manager_tidy(struct sv_manager *m)
+{
+	m->dirty = true;
 }
 
 void sv_manager_set_keep(struct sv_manager *m, enum sv_keep keep)
@@ -619,7 +625,7 @@ int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const
 	if (!*c)
 		return -ENOENT;
 	r = sv_desired_env(&m->desired, p->origin, p->pod, *c, opts, ret, err);
-	m->dirty = true; /* the values of its Secrets may have been read for it */
+	sv_manager_tidy(m);
 	if (r > 0) {
 		text = sv_asprintf("Error: %s", err->msg);
 		add_pod_event(m, ns, name, "", true, "Failed", text ? text : err->msg);

@@ -76,6 +76,9 @@ void sv_manager_offer_secret(struct sv_manager *m, enum sv_origin origin,
 /* What could not be had may be there now: asked for again. */
 void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin);
 
+/* Values have gone by: what they left behind is cleared away in this turn of the loop. */
+void sv_manager_tidy(struct sv_manager *m);
+
 /* Which values are kept, from now on. */
 void sv_manager_set_keep(struct sv_manager *m, enum sv_keep keep);
 

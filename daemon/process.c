@@ -43,6 +43,7 @@ void sv_process_harden(void)
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
+#define STACK_USED (128 << 10) /* twice the largest buffer in source/dir.c */
 #define LOCK_FLAGS (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
 
 static bool locked;
@@ -67,6 +68,14 @@ void sv_process_trim_memory(void)
 	(void)malloc_trim(0);
 	if (locked)
 		locked = mlockall(LOCK_FLAGS) == 0;
+}
+
+/* Values get there by way of registers: the dynamic linker saves them all when it binds a call. */
+__attribute__((noinline)) void sv_process_wipe_stack(void)
+{
+	char below[STACK_USED];
+
+	explicit_bzero(below, sizeof(below));
 }
 
 /* ---- mounts -------------------------------------------------------------------------------- */

@@ -37,6 +37,9 @@ bool sv_process_lock_memory(void);
 /* Give free memory back to the system. */
 void sv_process_trim_memory(void);
 
+/* Overwrite what calls that have returned left on this thread's stack, as far down as they go. */
+void sv_process_wipe_stack(void);
+
 /* True if systemd executed this very process as a service. */
 bool sv_process_is_service(void);
 

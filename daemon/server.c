@@ -546,8 +546,9 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	struct peer *p = info ? info->socket_context : NULL;
 	struct request *req = *context;
 
-	(void)cls;
 	(void)code;
+	sv_manager_tidy(
+		((struct sv_server *)cls)->context.manager); /* the answer may have held values */
 	if (p) {
 		p->since_ms = sv_monotonic_ms();
 		p->owed = false;
@@ -641,7 +642,7 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 		MHD_OPTION_CONNECTION_TIMEOUT, SV_REQUEST_MS / 1000,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SV_HEADER_MAX + 4096,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, NULL, MHD_OPTION_END);
+		on_completed, s, MHD_OPTION_END);
 	if (!s->http)
 		return sv_err_set(err, -ENOMEM, "cannot start the status server");
 	info = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD);
