@@ -154,7 +154,10 @@ size_t sv_desired_forget(struct sv_desired *d);
 /* More is about to be read: let go of values that wait if there are more than SV_VALUES_MAX. */
 void sv_desired_make_room(struct sv_desired *d);
 
-/* Give a hollow Secret the values of @from. False if they are not its values. */
+/*
+ * Give a hollow Secret the values of @from. False if they are not its values. Without memory to
+ * remember that they are to be forgotten it stays hollow.
+ */
 bool sv_desired_fill(struct sv_desired *d, enum sv_origin origin, struct sv_secret *secret,
 		     const struct sv_secret *from);
 
