@@ -572,8 +572,6 @@ static void start_listening(struct t_api *api)
 
 	if (r != 0)
 		t_api_die("cannot listen: %s", uv_strerror(r));
-	/* The loop of a test ends when the test's own things have ended. */
-	uv_unref((uv_handle_t *)api->listener);
 }
 
 struct t_api *t_api_new(uv_loop_t *loop)
