@@ -216,6 +216,7 @@ char *t_api_get(const struct t_api *api, const char *kind, const char *key);
 size_t t_api_n_objects(const struct t_api *api, const char *kind);
 
 uint64_t t_api_version(const struct t_api *api);
+uint64_t t_api_compacted(const struct t_api *api); /* history begins there; 0: at the start */
 
 /* Lets the version jump: other objects of the cluster have changed. @version is not lower. */
 void t_api_set_version(struct t_api *api, uint64_t version);

@@ -951,6 +951,11 @@ uint64_t t_api_version(const struct t_api *api)
 	return api->world->rv;
 }
 
+uint64_t t_api_compacted(const struct t_api *api)
+{
+	return api->world->compacted;
+}
+
 void t_api_set_version(struct t_api *api, uint64_t version)
 {
 	if (version < api->world->rv)
