@@ -3,7 +3,8 @@
  * apiserver - the scripted API server of tests/support as a program of its own
  *
  * For tests and figures that run the whole daemon. Prints one line of JSON with the addresses,
- * {"url":…,"control":…}, and serves until SIGTERM or SIGINT, or until its parent ends.
+ * {"url":…,"control":…}, and serves until SIGTERM or SIGINT, or until its standard input, if that is a
+ * pipe, is closed.
  *
  * The control interface has a port of its own: it is there while the server is down, and its
  * requests are neither logged nor counted.
@@ -27,7 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/text.h"
@@ -40,6 +40,8 @@ struct fake {
 	struct t_api *api, *control;
 	uv_timer_t bookmarks;
 	uv_signal_t signals[2];
+	uv_pipe_t input;
+	bool stopping;
 };
 
 /* ---- arguments ----------------------------------------------------------------------------- */
@@ -531,16 +533,40 @@ static bool on_control(void *arg_, struct t_api_req *req)
 
 /* ---- the program --------------------------------------------------------------------------- */
 
-static void on_signal(uv_signal_t *handle, int signum)
+static void stop(struct fake *f)
 {
-	struct fake *f = handle->data;
-
-	(void)signum;
+	if (f->stopping)
+		return;
+	f->stopping = true;
 	for (size_t i = 0; i < SV_ARRAY_SIZE(f->signals); i++)
 		uv_close((uv_handle_t *)&f->signals[i], NULL);
 	uv_close((uv_handle_t *)&f->bookmarks, NULL);
+	uv_close((uv_handle_t *)&f->input, NULL);
 	t_api_stop(f->api);
 	t_api_stop(f->control);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+	(void)signum;
+	stop(handle->data);
+}
+
+static void on_input_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	static char room[64];
+
+	(void)handle;
+	(void)suggested;
+	*buf = uv_buf_init(room, sizeof(room));
+}
+
+/* Whoever tests with us holds the other end: when it is killed, nothing of it stays behind. */
+static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	(void)buf;
+	if (n < 0)
+		stop(stream->data);
 }
 
 static void start(struct fake *f)
@@ -556,6 +582,10 @@ static void start(struct fake *f)
 		f->signals[i].data = f;
 		(void)uv_signal_start(&f->signals[i], on_signal, signums[i]);
 	}
+	(void)uv_pipe_init(&f->loop, &f->input, 0);
+	f->input.data = f;
+	if (uv_guess_handle(0) == UV_NAMED_PIPE && uv_pipe_open(&f->input, 0) == 0)
+		(void)uv_read_start((uv_stream_t *)&f->input, on_input_alloc, on_input);
 	f->api = t_api_new(&f->loop);
 	f->control = t_api_new(&f->loop);
 	t_api_handle(f->control, on_control, f);
@@ -565,9 +595,6 @@ int main(void)
 {
 	struct fake f = { 0 };
 
-	/* Whoever tests with us may be killed: nothing of it stays behind. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		err(1, "prctl");
 	start(&f);
 	printf("{\"url\":\"%s\",\"control\":\"%s\"}\n", t_api_url(f.api), t_api_url(f.control));
 	if (fflush(stdout) != 0)

@@ -1369,7 +1369,8 @@ static void refuse_expired(struct t_api_req *req, const char *start)
 
 struct page {
 	struct sv_buf items;
-	uint64_t rv;
+	uint64_t at; /* the version that is read */
+	uint64_t rv; /* the one that the list says it is of */
 	size_t n;
 	char *token; /* NULL: the last page */
 	size_t remaining;
@@ -1397,7 +1398,7 @@ static void read_page(struct t_world *w, struct t_api_req *req, int kind, struct
 
 	for (i = 0; i < m->n; i++) {
 		const struct object *o = m->entries[i].value;
-		const struct version *v = version_at(o, p->rv);
+		const struct version *v = version_at(o, p->at);
 
 		if (!v || (req->ns && strcmp(req->ns, v->ns) != 0) ||
 		    (start && strcmp(token_key(req, o->key), start) <= 0))
@@ -1411,7 +1412,7 @@ static void read_page(struct t_world *w, struct t_api_req *req, int kind, struct
 			add_item(p, v, t_fault_object_size(req));
 	}
 	if (p->remaining)
-		p->token = make_token((int64_t)p->rv, token_key(req, last));
+		p->token = make_token((int64_t)p->at, token_key(req, last));
 }
 
 static void reply_page(struct t_api_req *req, int kind, struct page *p)
@@ -1444,19 +1445,20 @@ static void list_continued(struct t_world *w, struct t_api_req *req, int kind,
 	struct page p = { .rv = w->rv };
 	int64_t rv = -1;
 
-	if (o->has_rv && o->rv != 0) {
-		refuse(req, 400, "BadRequest",
-		       "specifying resource version is not allowed when using continue", NULL);
-		return;
-	}
 	wrong = read_token(o->cont, &rv, &start);
 	if (wrong) {
 		message = t_api_printf("invalid continue token: %s", wrong);
 		refuse(req, 400, "BadRequest", message, NULL);
 		return;
 	}
+	if (o->has_rv && o->rv != 0) {
+		refuse(req, 400, "BadRequest",
+		       "specifying resource version is not allowed when using continue", NULL);
+		return;
+	}
 	if (rv >= 0)
 		p.rv = (uint64_t)rv;
+	p.at = p.rv;
 	if (p.rv < w->compacted) {
 		refuse_expired(req, start);
 		return;
@@ -1491,9 +1493,10 @@ static void list_cached(struct t_world *w, struct t_api_req *req, int kind, cons
 
 static void list_stored(struct t_world *w, struct t_api_req *req, int kind, const struct options *o)
 {
+	bool single = req->ns && req->name;
 	bool exact = strcmp(o->match, "Exact") == 0;
-	bool at_least = strcmp(o->match, "NotOlderThan") == 0 || (!exact && req->ns && req->name);
-	struct page p = { .rv = w->rv };
+	bool at_least = strcmp(o->match, "NotOlderThan") == 0 || (!exact && single);
+	struct page p = { .at = w->rv, .rv = w->rv };
 
 	if (o->has_rv && o->rv != 0 && at_least && o->rv > w->rv) {
 		reply_status(req, 504, too_large(o->rv, w->rv, false));
@@ -1505,7 +1508,7 @@ static void list_stored(struct t_world *w, struct t_api_req *req, int kind, cons
 			       "etcdserver: mvcc: required revision is a future revision", NULL);
 			return;
 		}
-		if (o->rv < w->compacted && req->ns && req->name) {
+		if (o->rv < w->compacted && single) {
 			refuse(req, 500, NULL,
 			       "etcdserver: mvcc: required revision has been compacted", NULL);
 			return;
@@ -1514,7 +1517,9 @@ static void list_stored(struct t_world *w, struct t_api_req *req, int kind, cons
 			refuse_expired(req, NULL);
 			return;
 		}
-		p.rv = o->rv;
+		p.at = o->rv;
+		if (!single) /* etcd's answer about one key is headed by its present version */
+			p.rv = o->rv;
 	}
 	read_page(w, req, kind, &p, NULL, o->limit);
 	reply_page(req, kind, &p);
@@ -1808,7 +1813,7 @@ static void answer_create(struct t_world *w, struct t_api_req *req, int kind)
 	struct json_object *obj, *meta;
 	sv_autofree char *message = NULL;
 
-	if (!type || !strstr(type, "application/json")) {
+	if (type && !strstr(type, "application/json")) { /* absent: JSON */
 		refuse(req, 415, "UnsupportedMediaType",
 		       "the body of the request was in an unknown format - accepted media types "
 		       "include: application/json, application/yaml, "

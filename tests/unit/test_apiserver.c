@@ -42,6 +42,7 @@ static void step(void)
 	struct curl_waitfd fd = { .fd = uv_backend_fd(&loop), .events = CURL_WAIT_POLLIN };
 	CURLMsg *msg;
 	int running, left, timeout;
+	bool any = false;
 
 	ck_assert_int_eq(curl_multi_perform(multi, &running), CURLM_OK);
 	while ((msg = curl_multi_info_read(multi, &left)) != NULL) {
@@ -51,11 +52,13 @@ static void step(void)
 		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&c);
 		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &c->status);
 		c->result = msg->data.result;
-		c->done = true;
+		c->done = any = true;
 	}
 	for (int i = 0; i < 3;
 	     i++) /* what it begins to poll in one turn, the kernel hears in the next */
 		(void)uv_run(&loop, UV_RUN_NOWAIT);
+	if (any)
+		return;
 	timeout = uv_backend_timeout(&loop);
 	ck_assert_int_eq(
 		curl_multi_poll(multi, &fd, 1, timeout < 0 || timeout > 20 ? 20 : timeout, NULL),
@@ -488,7 +491,7 @@ static const struct {
 	{ SECRETS "?resourceVersion=97&limit=500&resourceVersionMatch=NotOlderThan", "100 a b db" },
 	{ SECRETS "?resourceVersion=97&resourceVersionMatch=NotOlderThan", "99 db b a" },
 	{ ONE "&resourceVersion=97&limit=500", "100 db" },
-	{ ONE "&resourceVersion=97&resourceVersionMatch=Exact", "97" },
+	{ ONE "&resourceVersion=97&resourceVersionMatch=Exact", "100" }, /* db was not there */
 };
 
 START_TEST(a_list_is_what_etcd_or_the_watch_cache_has)
@@ -517,7 +520,10 @@ static const struct {
 	{ SECRETS "?limit=x", 400, "strconv.ParseInt: parsing \\\"x\\\": invalid syntax" },
 	{ SECRETS "?limit=1&continue=eyJ2Ijoi", 400, "invalid continue token" },
 	{ SECRETS "?continue=e30&resourceVersion=5", 400,
-	  "specifying resource version is not allowed when using continue" },
+	  "does not recognize this encoded version \\\"\\\"" },
+	{ SECRETS "?resourceVersion=5&continue="
+		  "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6OTcsInN0YXJ0IjoiYVx1MDAwMCJ9",
+	  400, "specifying resource version is not allowed when using continue" },
 	{ SECRETS "?fieldSelector=spec.nodeName%3Dx", 400,
 	  "field label not supported: spec.nodeName" },
 	{ SECRETS "?fieldSelector=name", 400, "invalid selector: 'name'; can't understand 'name'" },
