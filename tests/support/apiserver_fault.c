@@ -142,7 +142,7 @@ static bool draw(struct t_api_req *req)
 static void reply_status(struct t_api_req *req, const struct t_api_fault *f)
 {
 	bool busy = f->status == 429 && !f->body; /* the filter for load writes plain text */
-	sv_autofree char *made = f->body || busy ? NULL : t_api_status_of(f->status, req);
+	sv_autofree char *made = f->body || busy ? NULL : t_status_of(f->status, req);
 	const char *body = f->body ? f->body :
 			   busy    ? "Too many requests, please try again later.\n" :
 				     made;
@@ -282,9 +282,8 @@ bool t_fault_begin(struct t_api_req *req, struct t_fault_stream *s)
 		send_line(req, s, EXPLODED, strlen(EXPLODED));
 		break;
 	case T_API_ERROR: {
-		sv_autofree char *status =
-			f->body ? t_api_strdup(f->body) :
-				  t_api_status_of(f->status ? f->status : 410, req);
+		sv_autofree char *status = f->body ? t_api_strdup(f->body) :
+						     t_status_of(f->status ? f->status : 410, req);
 		sv_autofree char *line = t_api_printf("{\"type\":\"ERROR\",\"object\":%.*s}\n",
 						      (int)strcspn(status, "\n"), status);
 

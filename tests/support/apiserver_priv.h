@@ -49,7 +49,7 @@ void t_api_closed(struct t_api *api);
 /* @late, after a while, unless the request has ended by then. */
 void t_api_late(struct t_api_req *req, uint64_t ms, void (*late)(struct t_api_req *req));
 
-/* ---- the world (apiserver_world.c) */
+/* ---- the world (apiserver_store.c and its siblings) */
 
 struct t_world *t_world_new(struct t_api *api);
 void t_world_free(struct t_world *w);
@@ -57,10 +57,8 @@ void t_world_classify(struct t_api_req *req); /* fills verb, kind, ns, name, nod
 void t_world_answer(struct t_api_req *req);
 void t_world_gone(struct t_api_req *req); /* it has ended: its watch goes */
 
-/* A Status as JSON. @details: JSON of that member, or NULL. Owned by the caller. */
-char *t_api_status_json(int code, const char *reason, const char *message, const char *details);
-/* The Status that a real server sends with a code; @kind and @name as the request has them. */
-char *t_api_status_of(int code, const struct t_api_req *req);
+/* The Status that a real server sends with a code to such a request; owned by the caller. */
+char *t_status_of(int code, const struct t_api_req *req);
 
 /* ---- faults (apiserver_fault.c) */
 

@@ -886,8 +886,7 @@ END_TEST
 static const char *const references[] = {
 	"\"volumes\":[{\"name\":\"v\",\"secret\":{\"secretName\":\"db\"}}]",
 	"\"volumes\":[{\"name\":\"v\",\"projected\":{\"sources\":[{\"secret\":{\"name\":\"db\"}}]}}]",
-	"\"containers\":[{\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"db\","
-	"\"key\":\"k\"}}}]}]",
+	"\"containers\":[{\"env\":[{\"valueFrom\":{\"secretKeyRef\":{\"name\":\"db\"}}}]}]",
 	"\"initContainers\":[{\"envFrom\":[{\"secretRef\":{\"name\":\"db\"}}]}]",
 	"\"imagePullSecrets\":[{\"name\":\"db\"}]",
 };
