@@ -80,6 +80,7 @@ CTL    := $(BUILD)/secretvolctl
 UNITS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 FAULTS := $(FAULT_SRC:tests/fault/%.c=$(BUILD)/tests/unit/%)
 BENCHES := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
+FAKE   := $(BUILD)/tests/fake/apiserver
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -135,6 +136,8 @@ $(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/
 	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call link)
+$(FAKE): $(BUILD)/tests/fake/apiserver.o $(call objs,$(filter tests/support/apiserver%,$(SUPPORT_SRC))) $(LIB)
+	$(call link)
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(DAEMON_LIB) $(LIB)
 	$(call link,-fsanitize=fuzzer)
 
@@ -149,7 +152,7 @@ have-deps = dpkg-query -W -f='$${db:Status-Status}\n' $(1) 2>/dev/null | grep -c
             grep -qx $(words $(1)) || $(MAKE) --no-print-directory deps $(2)
 
 # ---- tests -----------------------------------------------------------------------------------
-tests: all $(UNITS) $(FAULTS) $(BENCHES)
+tests: all $(UNITS) $(FAULTS) $(BENCHES) $(FAKE)
 
 check:
 	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
@@ -166,7 +169,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) tests/e2e/demo
 
-bench: all $(BENCHES)
+bench: all $(BENCHES) $(FAKE)
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD)
 
 # Built by clang, with libFuzzer's coverage in the library too, in a directory of its own.
