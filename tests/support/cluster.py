@@ -10,6 +10,9 @@
         with Daemon(args=["--kubeconfig", k.node_kubeconfig, "--node-name", k.node_name]) as d:
             ...
 
+    if __name__ == "__main__":
+        sys.exit(cluster.main(suite))
+
 The programs that start and stop it are no part of this repository: a directory with `up` and
 `down`, named by the environment variable SV_CLUSTER, by default ../shared/cluster beside the
 repository. Without it, or without etcd, kubectl, openssl, xz or curl, tests are skipped and say
@@ -19,7 +22,6 @@ Each Cluster has a state directory and ten ports of its own, so that suites may 
 time. It ends with the suite that started it, also when that is killed.
 """
 
-import atexit
 import json
 import os
 import re
@@ -74,16 +76,27 @@ _shared_lock = threading.Lock()
 
 
 def shared():
-    """The one Cluster of this suite: started when first asked for, stopped when the suite ends."""
+    """The one Cluster of this suite: started when first asked for, stopped by main()."""
     global _shared
+    reason = why_not()
+    if reason:
+        raise harness.Skip(reason)
     with _shared_lock:
         if _shared is None:
             _shared = Cluster()
-            atexit.register(_shared.stop)
             _shared.start()
         elif not _shared.is_up:
             raise AssertionError("the API server did not start, see the first test")
     return _shared
+
+
+def main(suite):
+    """suite.main(), after which the shared cluster is taken down."""
+    try:
+        return suite.main()
+    finally:
+        if _shared is not None:
+            _shared.stop()
 
 
 class Cluster:
