@@ -21,6 +21,7 @@ SBINDIR  ?= $(PREFIX)/sbin
 LIBDIR   ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR   ?= $(PREFIX)/share/man
+DOCDIR   ?= $(PREFIX)/share/doc/secretvold
 BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR   ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
@@ -219,6 +220,7 @@ install: all
 	sed -e 's|@SBINDIR@|$(SBINDIR)|' systemd/secretvold.service >$(DESTDIR)$(UNITDIR)/secretvold.service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/secretvold.service
 	install -m 0644 systemd/secretvold.socket $(DESTDIR)$(UNITDIR)
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/examples/secretvold.service.d systemd/secretvold.service.d/kubelet.conf
 	install -D -m 0644 systemd/sysusers.conf $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/secretvold.conf
 	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/secretvold.conf
 	install -D -m 0644 systemd/secretvold.catalog $(DESTDIR)$(SYSTEMDDIR)/systemd/catalog/secretvold.catalog

@@ -118,13 +118,14 @@ static bool host_has_group(unsigned long group)
 
 int sv_process_check_mounts(const char *dir, struct sv_err *err)
 {
+	const bool alone = getpid() == 1; /* in a container: there is no host in our /proc */
 	sv_autofree char *fields = NULL;
 	struct stat own, host;
 	unsigned long group;
 
 	if (stat("/proc/self/ns/mnt", &own) < 0)
 		return sv_err_set(err, -errno, "cannot look at this process's mount namespace");
-	if (stat("/proc/1/ns/mnt", &host) == 0 && own.st_ino == host.st_ino &&
+	if (!alone && stat("/proc/1/ns/mnt", &host) == 0 && own.st_ino == host.st_ino &&
 	    own.st_dev == host.st_dev)
 		return 0;
 	fields = fields_of(dir);
@@ -134,7 +135,10 @@ int sv_process_check_mounts(const char *dir, struct sv_err *err)
 	if (group && !peer_group(fields, "master:") && host_has_group(group))
 		return 0;
 	return sv_err_set(err, SV_PROCESS_E_HIDDEN,
-			  "volumes in '%s' are not seen outside this process's own mount namespace",
+			  alone ? "volumes in '%s' are not seen outside this container: the "
+				  "directory needs mount propagation 'Bidirectional' (rshared)" :
+				  "volumes in '%s' are not seen outside this process's own mount "
+				  "namespace",
 			  dir);
 }
 

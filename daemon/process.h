@@ -20,8 +20,8 @@ enum {
  * sv_process_check_mounts() - will the host see what is mounted below a directory?
  *
  * It will if this process shares its mount namespace with PID 1, or if the mount
- * that holds the directory propagates to others and is no slave. Call it before
- * privileges are given up.
+ * that holds the directory propagates to others and is no slave. Who is PID 1, in
+ * a container, has but the second way. Call it before privileges are given up.
  *
  * Return: 0, SV_PROCESS_E_HIDDEN, or a negated errno.
  */
