@@ -266,7 +266,7 @@ static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 		sv_text_escape(text, sizeof(text), why);
 	if (curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
 		end.retry_after_ms = after < INT32_MAX / 1000 ? (int64_t)after * 1000 : INT32_MAX;
-	r->http->counts.answers[call.verb][class >= 0 && class < 6 ? class : 0]++;
+	r->http->counts.answers[call.verb][class < SV_HTTP_N_CLASSES ? class : 0]++;
 	request_free(r);
 	call.done(call.arg, &end);
 }

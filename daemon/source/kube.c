@@ -3,6 +3,7 @@
 #include "kube.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,6 +233,11 @@ static int64_t as_of(const struct kube *k)
 	return heard && k->pods.synced_ms ? sv_unix_ms() - (sv_monotonic_ms() - heard) : 0;
 }
 
+static unsigned live_watches(const struct kube *k)
+{
+	return sv_kube_watch_is_live(&k->pods) + sv_kube_secrets_live(&k->secrets);
+}
+
 static void report(struct sv_source *source, struct json_object *list)
 {
 	struct kube *k = (struct kube *)source;
@@ -244,14 +250,53 @@ static void report(struct sv_source *source, struct json_object *list)
 	sv_json_time(o, "lastSync", as_of(k));
 	sv_json_int(o, "pods", (int64_t)k->manager->desired.pods[ORIGIN].n);
 	sv_json_int(o, "secrets", (int64_t)k->secrets.items.n);
-	sv_json_int(o, "watches",
-		    sv_kube_watch_is_live(&k->pods) + sv_kube_secrets_live(&k->secrets));
+	sv_json_int(o, "watches", live_watches(k));
 	sv_json_int(o, "connections", sv_http_counts(s->http).connections);
 	sv_json_bool(o, "available", !s->down);
 	sv_json_time(o, "unavailableSince", s->down ? s->down_since_ms : 0);
 	sv_json_time(o, "certificateExpires", sv_kube_auth_access(s->auth)->expires_ms);
 	sv_json_text(o, "error", s->down && s->down_text ? s->down_text : "");
 	json_object_array_add(list, o);
+}
+
+static void write_figure(struct sv_buf *b, const char *name, const char *type, const char *help,
+			 uint64_t value)
+{
+	sv_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name, type,
+		      name, value);
+}
+
+static void write_metrics(struct sv_source *source, struct sv_buf *b)
+{
+	static const char requests[] = "secretvold_api_requests_total";
+	static const char *const verbs[SV_HTTP_N_VERBS] = { "get", "list", "watch", "create",
+							    "patch" };
+	static const char *const codes[SV_HTTP_N_CLASSES] = { "none", "1xx", "2xx",
+							      "3xx",  "4xx", "5xx" };
+	struct kube *k = (struct kube *)source;
+	struct sv_http_counts counts = sv_http_counts(k->server.http);
+	size_t i, j;
+
+	sv_buf_printf(b,
+		      "# HELP %s Requests to the API server that have ended, by class of their "
+		      "status; none: no answer.\n# TYPE %s counter\n",
+		      requests, requests);
+	for (i = 0; i < SV_HTTP_N_VERBS; i++)
+		for (j = 0; j < SV_HTTP_N_CLASSES; j++)
+			if (j != 1) /* no answer ends with an informational status */
+				sv_buf_printf(b, "%s{verb=\"%s\",code=\"%s\"} %" PRIu64 "\n",
+					      requests, verbs[i], codes[j], counts.answers[i][j]);
+	write_figure(b, "secretvold_api_requests_sent_total", "counter",
+		     "Requests to the API server that were begun.", counts.requests);
+	write_figure(b, "secretvold_api_available", "gauge",
+		     "1 if the API server answers and accepts the credentials.", !k->server.down);
+	write_figure(b, "secretvold_api_watches", "gauge", "Watches that are open.",
+		     live_watches(k));
+	write_figure(b, "secretvold_api_connections", "gauge",
+		     "Connections to the API server that carry requests.", counts.connections);
+	write_figure(b, "secretvold_api_rewinds_total", "counter",
+		     "How often the API server was found to have lost what it had before.",
+		     k->rewinds);
 }
 
 static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
@@ -369,6 +414,7 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 					.refill = refill,
 					.lease = lease,
 					.release = release,
+					.metrics = write_metrics,
 					.stop = stop,
 					.free = source_free };
 	k->manager = manager;

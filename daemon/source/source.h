@@ -41,6 +41,8 @@ struct sv_source {
 	 * results other than 0. NULL: what is forgotten cannot be had again.
 	 */
 	int (*refill)(struct sv_source *s, struct sv_secret *secret, struct sv_err *err);
+	/* Append what is particular to this source, in Prometheus' text format. May be NULL. */
+	void (*metrics)(struct sv_source *s, struct sv_buf *b);
 	void (*stop)(struct sv_source
 			     *s); /* close its handles; free() comes after the loop has run out */
 	void (*free)(struct sv_source *s);
