@@ -347,7 +347,7 @@ static void note_change(struct sv_actual *a, struct sv_action *action)
 		action->since_us = a->changed_us;
 		a->changed_us = 0;
 	} else if (a->state == SV_STATE_UNUSED ||
-		   (!action && !a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
+		   (!a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
 		a->changed_us = 0;
 	}
 }
