@@ -66,6 +66,10 @@ def server():
 
 def kustomize(variant):
     """All objects of a directory, as text."""
+    version = json.loads(server().kubectl("version", "--client", "-o", "json").stdout)
+    minor = version["clientVersion"]["minor"].rstrip("+")
+    if int(minor) < 21:
+        raise harness.Skip("kubectl 1.%s has an old kustomize: 1.21 is wanted" % minor)
     return server().kubectl("kustomize", os.path.join(KUBERNETES, variant)).stdout
 
 

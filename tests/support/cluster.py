@@ -15,8 +15,11 @@
 
 The programs that start and stop it are no part of this repository: a directory with `up` and
 `down`, named by the environment variable SV_CLUSTER, by default ../shared/cluster beside the
-repository. Without it, or without etcd, kubectl, openssl, xz or curl, tests are skipped and say
-why. A cluster that KUBECONFIG names is somebody's, and never used.
+repository. `up` starts it on loopback, at ten ports from CLUSTER_PORT on, and returns when it is
+ready; in CLUSTER_DIR it leaves admin.kubeconfig, node.kubeconfig, node-b.kubeconfig, pki/ca.crt,
+log/, and run/kube-apiserver.pid, and started once more it starts what has ended. `down --purge`
+ends it and removes that directory. Without them, or without etcd, kubectl, openssl, xz or curl,
+tests are skipped and say why. A cluster that KUBECONFIG names is somebody's, and never used.
 
 Each Cluster has a state directory and ten ports of its own, so that suites may run at the same
 time. It ends with the suite that started it, also when that is killed.
