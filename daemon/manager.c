@@ -103,8 +103,9 @@ static void feed_gone_pod(struct sv_manager *m, const char *ns, const char *pod,
 	sv_feed_add(&m->feed, SV_TOPIC_PODS, "DELETED", o);
 }
 
-static void add_pod_event(struct sv_manager *m, const char *ns, const char *pod, const char *volume,
-			  bool warning, const char *reason, const char *message)
+static const struct sv_event *add_named_event(struct sv_manager *m, const char *ns, const char *pod,
+					      const char *volume, bool warning, const char *reason,
+					      const char *message)
 {
 	const struct sv_event *e =
 		sv_events_add(&m->events, sv_unix_ms(), warning, reason, ns, pod, volume, message);
@@ -112,12 +113,31 @@ static void add_pod_event(struct sv_manager *m, const char *ns, const char *pod,
 	if (e && sv_feed_has_readers(&m->feed, SV_TOPIC_EVENTS))
 		sv_feed_add(&m->feed, SV_TOPIC_EVENTS, e->count > 1 ? "MODIFIED" : "ADDED",
 			    sv_event_json(e));
+	return e;
+}
+
+/* The source of a Pod that is still wanted hears of it too. */
+static void tell_source(struct sv_manager *m, const struct sv_desired_pod *p,
+			const struct sv_event *e)
+{
+	if (p && e && m->listener[p->origin].fn)
+		m->listener[p->origin].fn(m->listener[p->origin].arg, p->pod, e);
+}
+
+static void add_pod_event(struct sv_manager *m, const struct sv_desired_pod *p, const char *reason,
+			  const char *message)
+{
+	tell_source(m, p, add_named_event(m, p->pod->ns, p->pod->name, "", true, reason, message));
 }
 
 static void add_event(struct sv_manager *m, const struct sv_actual *a, bool warning,
 		      const char *reason, const char *message)
 {
-	add_pod_event(m, a->ns, a->pod, a->volume, warning, reason, message);
+	const struct sv_event *e =
+		add_named_event(m, a->ns, a->pod, a->volume, warning, reason, message);
+
+	if (a->origin >= 0 && m->listener[a->origin].fn)
+		tell_source(m, pod_of(m, a), e);
 }
 
 /* "NAME@GENERATION" of every Secret of a volume, or with the API's resourceVersion: who was published what. */
@@ -606,13 +626,12 @@ int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const
 	r = sv_desired_env(&m->desired, p->origin, p->pod, *c, opts, ret, err);
 	if (r > 0) {
 		text = sv_asprintf("Error: %s", err->msg);
-		add_pod_event(m, ns, name, "", true, "Failed", text ? text : err->msg);
+		add_pod_event(m, p, "Failed", text ? text : err->msg);
 	}
 	if (r != 0)
 		return r;
 	for (i = 0; i < (*ret)->n_notices; i++)
-		add_pod_event(m, ns, name, "", true, "InvalidEnvironmentVariableNames",
-			      (*ret)->notices[i]);
+		add_pod_event(m, p, "InvalidEnvironmentVariableNames", (*ret)->notices[i]);
 	return 0;
 }
 

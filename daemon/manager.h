@@ -45,6 +45,11 @@ struct sv_manager {
 		void (*fn)(void *arg, const char *ns, const char *name);
 		void *arg;
 	} interest[SV_N_ORIGINS];
+	/* For the source of an origin: something happened to a Pod of its. May be NULL. */
+	struct {
+		void (*fn)(void *arg, const struct sv_pod *pod, const struct sv_event *event);
+		void *arg;
+	} listener[SV_N_ORIGINS];
 };
 
 /* @m must stay where it is until sv_manager_close()'s handles are closed. Return: 0 or a negated errno. */

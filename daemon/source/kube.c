@@ -10,6 +10,7 @@
 #include "../../lib/base/text.h"
 #include "../../lib/core/decode.h"
 #include "../log.h"
+#include "kube_events.h"
 #include "kube_watch.h"
 
 #define ORIGIN SV_ORIGIN_API
@@ -78,6 +79,7 @@ struct kube {
 	struct sv_kube_watch *queue, **queue_end; /* due, and waiting for their turn */
 	unsigned unanswered;
 	struct sv_lease *leases;
+	struct sv_kube_events *events; /* NULL: none are written */
 	/* Is the server there, and does it know us? */
 	uv_timer_t probe_timer;
 	struct sv_http_request *probe;
@@ -236,6 +238,8 @@ static void go_up(struct kube *k)
 	sv_kube_watch_relist(&k->pods, k->pods.reflector.synced ? SV_LIST_SEEN : SV_LIST_ANY);
 	probe_later(k);
 	pump(k);
+	if (k->events)
+		sv_kube_events_go(k->events);
 }
 
 static void on_probe(void *arg, const struct sv_http_end *end)
@@ -1155,6 +1159,35 @@ static int lease(struct sv_source *source, const char *ns, char *const *names, s
 	return 0;
 }
 
+/* ---- Events of Pods ------------------------------------------------------------------------ */
+
+static bool may_send_events(void *arg)
+{
+	struct kube *k = arg;
+
+	if (k->down)
+		return false;
+	(void)refresh_access(k, false);
+	return true;
+}
+
+static void on_pod_event(void *arg, const struct sv_pod *pod, const struct sv_event *event)
+{
+	sv_kube_events_note(((struct kube *)arg)->events, pod, event);
+}
+
+static int start_events(struct kube *k)
+{
+	const struct sv_kube_events_opts opts = { k->node_name, may_send_events, k };
+	int r = sv_kube_events_new(k->loop, k->http, &opts, &k->events);
+
+	if (r == 0) {
+		k->manager->listener[ORIGIN].fn = on_pod_event;
+		k->manager->listener[ORIGIN].arg = k;
+	}
+	return r;
+}
+
 /* ---- a source ------------------------------------------------------------------------------ */
 
 /* When what is known was last known to be what the server has; Unix time in ms, 0: never. */
@@ -1218,8 +1251,15 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 		p.since_ms = k->auth_since_ms;
 		p.warning = true;
 		fn(arg, &p);
-		p.warning = false;
 	}
+	p.message = k->events ? sv_kube_events_problem(k->events, &p.since_ms) : NULL;
+	if (p.message) {
+		p.warning = true;
+		p.kind = "Event";
+		p.reason = "Forbidden";
+		fn(arg, &p);
+	}
+	p.warning = false;
 	for (i = 0; i < k->problems.n; i++) {
 		const struct problem *q = k->problems.entries[i].value;
 
@@ -1259,6 +1299,7 @@ static void stop(struct sv_source *source)
 
 	k->stopping = true;
 	k->manager->interest[ORIGIN].fn = NULL;
+	k->manager->listener[ORIGIN].fn = NULL;
 	while (k->leases)
 		release(source, k->leases);
 	sv_kube_watch_close(&k->pods, NULL);
@@ -1268,6 +1309,8 @@ static void stop(struct sv_source *source)
 		drop_idle_namespace(k, k->namespaces.entries[k->namespaces.n - 1].key);
 	if (k->probe)
 		sv_http_cancel(k->http, SV_TAKE(k->probe));
+	if (k->events)
+		sv_kube_events_stop(k->events);
 	sv_http_stop(k->http);
 	uv_close((uv_handle_t *)&k->idle, NULL);
 	uv_close((uv_handle_t *)&k->probe_timer, NULL);
@@ -1292,6 +1335,7 @@ static void source_free(struct sv_source *source)
 	sv_strmap_done(&k->namespaces);
 	free_listed(k);
 	free(k->listed);
+	sv_kube_events_free(k->events);
 	sv_http_free(k->http);
 	sv_kube_auth_free(k->auth);
 	free(k->node_name);
@@ -1357,7 +1401,8 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 	manager->interest[ORIGIN].arg = k;
 	*ret = &k->source;
 	if (!k->node_name || !k->server ||
-	    sv_http_set_access(k->http, sv_kube_auth_access(k->auth)) < 0)
+	    sv_http_set_access(k->http, sv_kube_auth_access(k->auth)) < 0 ||
+	    (!opts->no_events && start_events(k) < 0))
 		return sv_err_set(err, -ENOMEM, "cannot watch the API server");
 	sv_kube_watch_start(&k->pods, 0);
 	probe_later(k);
