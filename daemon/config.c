@@ -27,6 +27,7 @@ enum type {
 	SIZE,
 	DURATION,
 	SWAP,
+	KEEP,
 	LEVEL,
 	FORMAT,
 	ENV_NAMES,
@@ -72,6 +73,8 @@ static const struct option_def {
 	  "serve /metrics over TCP too; without HOST on loopback (default: off)" },
 	{ "swap-policy", "POLICY", SWAP, offsetof(struct sv_config, swap_policy), "avoid",
 	  "avoid, require or ignore: whether Secrets may reach swap" },
+	{ "keep-values", "POLICY", KEEP, offsetof(struct sv_config, keep_values), "auto",
+	  "auto, always or never: whether values stay in memory once published" },
 	{ "volume-size-limit", "BYTES", SIZE, offsetof(struct sv_config, volume_size_limit), "16Mi",
 	  "largest volume; over it is a refusal" },
 	{ "manifest-size-limit", "BYTES", SIZE, offsetof(struct sv_config, manifest_size_limit),
@@ -156,6 +159,7 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 {
 	static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
 	static const char *const formats[] = { "auto", "text", "journal", "json", NULL };
+	static const char *const keeps[] = { "auto", "always", "never", NULL };
 	static const char *const rules[] = { "relaxed", "strict", NULL };
 	static const char *const ways[] = { "by-name", "by-namespace", NULL };
 	void *target = (char *)c + o->offset;
@@ -183,6 +187,11 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 		break;
 	case SWAP:
 		word = sv_swap_policy_parse(value, target);
+		break;
+	case KEEP: /* in the order of enum sv_keep */
+		word = find_word(keeps, value);
+		if (word >= 0)
+			*(enum sv_keep *)target = (enum sv_keep)word;
 		break;
 	case LEVEL:
 		word = find_word(levels, value);

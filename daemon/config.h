@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "../lib/base/err.h"
+#include "../lib/core/desired.h"
 #include "../lib/node/tmpfs.h"
 
 #define SV_DEFAULT_CONFIG "/etc/secretvold/config.yaml"
@@ -39,6 +40,7 @@ struct sv_config {
 	char *socket_group;    /* NULL: root only */
 	char *metrics_address; /* NULL: none; see metrics_http.h */
 	enum sv_swap_policy swap_policy;
+	enum sv_keep keep_values;
 	int64_t volume_size_limit, manifest_size_limit; /* bytes */
 	int64_t grace_ms;
 	enum sv_log_level log_level;

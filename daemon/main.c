@@ -146,12 +146,12 @@ static void close_all(void *arg)
 	struct daemon *d = arg;
 	size_t i;
 
-	for (i = 0; d->sources[i]; i++)
-		d->sources[i]->stop(d->sources[i]);
-	if (d->server)
+	if (d->server) /* who waits for a source is answered first */
 		sv_server_stop(d->server);
 	if (d->metrics)
 		sv_metrics_http_stop(d->metrics);
+	for (i = 0; d->sources[i]; i++)
+		d->sources[i]->stop(d->sources[i]);
 	uv_close((uv_handle_t *)&d->hup, NULL);
 	uv_close((uv_handle_t *)&d->term, NULL);
 	uv_close((uv_handle_t *)&d->intr, NULL);
@@ -270,10 +270,12 @@ static void apply(struct daemon *d, const struct sv_config *new)
 	old->volume_size_limit = new->volume_size_limit;
 	old->manifest_size_limit = new->manifest_size_limit;
 	old->grace_ms = new->grace_ms;
+	old->keep_values = new->keep_values;
 	old->log_level = new->log_level;
 	old->log_format = new->log_format;
 	old->strict_env_names = new->strict_env_names;
 	sv_log_init(old->log_level, old->log_format);
+	sv_manager_set_keep(&d->manager, old->keep_values);
 	sv_manager_set_opts(&d->manager, &opts);
 	if (d->dir)
 		sv_source_dir_configure(d->dir, old);
@@ -414,6 +416,7 @@ static int start(struct daemon *d, struct sv_err *err)
 	r = sv_manager_init(&d->manager, &d->loop, &d->node, &opts);
 	if (r < 0)
 		return sv_err_set(err, r, "cannot start");
+	sv_manager_set_keep(&d->manager, d->config.keep_values);
 	sv_notify_init(&d->notify, &d->loop, &d->manager);
 	d->manager.on_settled = on_settled;
 	d->manager.on_change = on_change;
@@ -468,6 +471,10 @@ int main(int argc, char **argv)
 		return r == SV_CONFIG_E_USAGE ? 2 : 1;
 	}
 	sv_log_init(d.config.log_level, d.config.log_format);
+	if (!sv_process_lock_memory() && d.config.swap_policy != SV_SWAP_IGNORE)
+		sv_log_notice(
+			"memory cannot be locked, for lack of CAP_IPC_LOCK and of an infinite "
+			"RLIMIT_MEMLOCK: Secrets at work may reach swap");
 	r = run(&d, &err);
 	if (r < 0) {
 		sv_log_err("%s", err.msg);

@@ -20,11 +20,6 @@
 #include "kube_auth.h"
 #include "source.h"
 
-#define SV_KUBE_UNANSWERED_MAX 64 /* requests sent and not answered yet; others wait */
-#define SV_KUBE_SILENCE_MS 30000  /* without a byte from the server: ask whether it is there */
-#define SV_KUBE_PROBE_MS 10000    /* how long it may take to answer that; most between two */
-#define SV_KUBE_LEASE_MS 8000     /* how long an environment waits for its Secrets */
-
 struct sv_kube_opts {
 	struct sv_kube_auth *auth; /* taken */
 	const char *node_name;     /* copied */

@@ -16,14 +16,13 @@ struct call {
 	struct sv_kube_events *events;
 	struct sv_http_request *http; /* NULL: not in use */
 	struct sv_recorded *event;
-	int code;
+	int code;           /* 0: no head yet */
 	struct sv_buf body; /* of an answer that is no success */
 };
 
 struct sv_kube_events {
-	struct sv_http *http;
-	bool (*ready)(void *arg);
-	void *arg;
+	struct sv_kube_turn turn; /* first: see on_turn() */
+	struct sv_kube_server *server;
 	struct sv_recorder recorder;
 	uv_timer_t timer;
 	struct call calls[SV_RECORDER_UNDER_WAY_MAX];
@@ -31,11 +30,24 @@ struct sv_kube_events {
 	int64_t problem_ms;
 };
 
+/* ---- when ---------------------------------------------------------------------------------- */
+
 static void on_timer(uv_timer_t *timer);
 
-static void pump_in(struct sv_kube_events *e, int64_t delay_ms)
+/* Ask for a turn as soon as there is something to send. */
+static void plan(struct sv_kube_events *e)
 {
-	uv_timer_start(&e->timer, on_timer, (uint64_t)delay_ms, 0);
+	int64_t delay_ms = sv_recorder_wait(&e->recorder, sv_monotonic_ms());
+
+	if (delay_ms == 0)
+		sv_kube_server_enqueue(e->server, &e->turn);
+	else if (delay_ms > 0)
+		uv_timer_start(&e->timer, on_timer, (uint64_t)delay_ms, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	plan(timer->data);
 }
 
 /* ---- answers ------------------------------------------------------------------------------- */
@@ -43,7 +55,7 @@ static void pump_in(struct sv_kube_events *e, int64_t delay_ms)
 static void clear_problem(struct sv_kube_events *e)
 {
 	if (e->problem)
-		sv_log_notice("the API server takes events again");
+		sv_log_notice("%s: takes events again", e->server->name);
 	free(e->problem);
 	e->problem = NULL;
 }
@@ -61,7 +73,7 @@ static void set_problem(struct sv_kube_events *e, const struct sv_wire_status *s
 	if (e->problem)
 		sv_log_event(SV_LOG_WARNING,
 			     &(struct sv_log_fields){ .id = SV_LOG_SOURCE, .reason = "Forbidden" },
-			     "%s", e->problem);
+			     "%s: %s", e->server->name, e->problem);
 }
 
 static void answered(struct sv_kube_events *e, struct sv_recorded *event,
@@ -73,12 +85,12 @@ static void answered(struct sv_kube_events *e, struct sv_recorded *event,
 		clear_problem(e);
 		break;
 	case SV_RECORDER_AGAIN:
-		sv_log_debug("an event is sent again: status %d %s%s", status->code,
-			     status->message, text);
+		sv_log_debug("%s: an event is sent again: status %d %s%s", e->server->name,
+			     status->code, status->message, text);
 		break;
 	case SV_RECORDER_GIVEN_UP:
-		sv_log_warn("an event is given up: status %d %s%s", status->code, status->message,
-			    text);
+		sv_log_warn("%s: an event is given up: status %d %s%s", e->server->name,
+			    status->code, status->message, text);
 		break;
 	case SV_RECORDER_DENIED:
 		set_problem(e, status);
@@ -88,7 +100,10 @@ static void answered(struct sv_kube_events *e, struct sv_recorded *event,
 
 static void on_head(void *arg, int code)
 {
-	((struct call *)arg)->code = code;
+	struct call *c = arg;
+
+	c->code = code;
+	sv_kube_server_answered(c->events->server);
 }
 
 static int on_data(void *arg, const char *ptr, size_t len)
@@ -111,8 +126,12 @@ static void on_done(void *arg, const struct sv_http_end *end)
 		status.retry_after_ms = end->retry_after_ms;
 	sv_buf_done(&c->body);
 	c->http = NULL;
+	if (c->code == 0)
+		sv_kube_server_answered(e->server);
+	if (!end->silent) /* that may be the fault of what the server asks about Events */
+		(void)sv_kube_server_judge(e->server, end->code, end->text);
 	answered(e, c->event, &status, end->text);
-	pump_in(e, 0);
+	plan(e);
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -135,38 +154,30 @@ static void begin(struct sv_kube_events *e, const struct sv_recorder_request *re
 		c++;
 	*c = (struct call){ .events = e, .event = request->event };
 	call.arg = c;
-	c->http = sv_http_start(e->http, &call);
-	if (!c->http)
-		answered(e, request->event, &none, "out of memory");
+	c->http = sv_http_start(e->server->http, &call);
+	if (c->http)
+		return;
+	sv_kube_server_answered(e->server);
+	answered(e, request->event, &none, "out of memory");
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_turn(struct sv_kube_turn *turn)
 {
-	struct sv_kube_events *e = timer->data;
+	struct sv_kube_events *e = (struct sv_kube_events *)turn;
 	struct sv_recorder_request request;
-	int64_t delay_ms;
-	int r = 0;
+	int r = sv_recorder_next(&e->recorder, sv_monotonic_ms(), sv_unix_ms(), &request);
 
-	if (!e->recorder.waiting || !e->ready(e->arg))
-		return;
-	while (r == 0) {
-		r = sv_recorder_next(&e->recorder, sv_monotonic_ms(), sv_unix_ms(), &request);
-		if (r != 0)
-			break;
+	if (r == 0) {
 		begin(e, &request);
 		free(request.path);
 		free(request.body);
+	} else {
+		sv_kube_server_answered(e->server);
 	}
-	delay_ms = sv_recorder_wait(&e->recorder, sv_monotonic_ms());
 	if (r < 0)
-		pump_in(e, NO_MEMORY_MS);
-	else if (delay_ms >= 0)
-		pump_in(e, delay_ms);
-}
-
-void sv_kube_events_go(struct sv_kube_events *e)
-{
-	pump_in(e, 0);
+		uv_timer_start(&e->timer, on_timer, NO_MEMORY_MS, 0);
+	else
+		plan(e);
 }
 
 void sv_kube_events_note(struct sv_kube_events *e, const struct sv_pod *pod,
@@ -178,7 +189,7 @@ void sv_kube_events_note(struct sv_kube_events *e, const struct sv_pod *pod,
 	if (sv_recorder_note(&e->recorder, pod, event->warning, event->reason, event->message,
 			     sv_monotonic_ms(), event->time_ms) < 0)
 		sv_log_err("event of pod %s/%s: out of memory", pod->ns, pod->name);
-	pump_in(e, 0); /* not from in here: what happens in one turn of the loop is counted first */
+	plan(e);
 }
 
 /* ---- what is known of it ------------------------------------------------------------------- */
@@ -196,20 +207,19 @@ struct sv_recorder_counts sv_kube_events_counts(const struct sv_kube_events *e)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-int sv_kube_events_new(uv_loop_t *loop, struct sv_http *http,
-		       const struct sv_kube_events_opts *opts, struct sv_kube_events **ret)
+int sv_kube_events_new(struct sv_kube_server *server, const char *node_name,
+		       struct sv_kube_events **ret)
 {
 	struct sv_kube_events *e = calloc(1, sizeof(*e));
 
-	if (!e || sv_recorder_init(&e->recorder, opts->node_name) < 0) {
+	if (!e || sv_recorder_init(&e->recorder, node_name) < 0) {
 		free(e);
 		return -ENOMEM;
 	}
-	e->http = http;
-	e->ready = opts->ready;
-	e->arg = opts->arg;
+	e->server = server;
+	e->turn.go = on_turn;
 	e->timer.data = e;
-	uv_timer_init(loop, &e->timer);
+	uv_timer_init(server->loop, &e->timer);
 	*ret = e;
 	return 0;
 }
@@ -218,13 +228,16 @@ void sv_kube_events_stop(struct sv_kube_events *e)
 {
 	size_t i;
 
+	if (!e)
+		return;
 	for (i = 0; i < SV_ARRAY_SIZE(e->calls); i++) {
 		struct call *c = &e->calls[i];
 
 		if (c->http)
-			sv_http_cancel(e->http, SV_TAKE(c->http));
+			sv_http_cancel(e->server->http, SV_TAKE(c->http));
 		sv_buf_done(&c->body);
 	}
+	sv_kube_server_leave(e->server, &e->turn);
 	uv_close((uv_handle_t *)&e->timer, NULL);
 }
 

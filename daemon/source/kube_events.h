@@ -14,31 +14,22 @@
 
 #include "../../lib/core/recorder.h"
 #include "../events.h"
-#include "http.h"
+#include "kube_server.h"
 
 #define SV_KUBE_EVENT_LIMIT_MS 30000 /* for a request */
 
 struct sv_kube_events;
 
-struct sv_kube_events_opts {
-	const char *node_name;    /* copied */
-	bool (*ready)(void *arg); /* may anything be sent now? Else sv_kube_events_go() follows */
-	void *arg;
-};
-
-/* @http is borrowed. Return: 0 or -ENOMEM. */
-int sv_kube_events_new(uv_loop_t *loop, struct sv_http *http,
-		       const struct sv_kube_events_opts *opts, struct sv_kube_events **ret);
-/* Ends what is under way and closes its handles, before http stops; free() comes after the loop. */
+/* @server is borrowed for good, @node_name is copied. Return: 0 or -ENOMEM. */
+int sv_kube_events_new(struct sv_kube_server *server, const char *node_name,
+		       struct sv_kube_events **ret);
+/* Ends what is under way and closes its handle; before the server stops. NULL is fine. */
 void sv_kube_events_stop(struct sv_kube_events *e);
-void sv_kube_events_free(struct sv_kube_events *e); /* NULL is fine */
+void sv_kube_events_free(struct sv_kube_events *e); /* after the loop has run out; NULL is fine */
 
 /* Something happened to a Pod of the server: sent in a moment, if it is one of those. */
 void sv_kube_events_note(struct sv_kube_events *e, const struct sv_pod *pod,
 			 const struct sv_event *event);
-
-/* The server is ready again. */
-void sv_kube_events_go(struct sv_kube_events *e);
 
 /* Why none are written, and since when (Unix time in ms); NULL if all is well. */
 const char *sv_kube_events_problem(const struct sv_kube_events *e, int64_t *since_ms);

@@ -2,9 +2,9 @@
 #include "kube_watch.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "../log.h"
 #include "../manager.h"
@@ -16,34 +16,29 @@
 /* What an object handler returns to have the answer end. */
 enum { STOP = 100 };
 
-uint32_t sv_kube_random(void)
-{
-	uint32_t n = 0;
-
-	(void)!getrandom(&n, sizeof(n), GRND_NONBLOCK);
-	return n;
-}
-
 static void on_timer(uv_timer_t *timer)
 {
 	struct sv_kube_watch *w = timer->data;
 
-	w->ops->due(w);
+	sv_kube_server_enqueue(w->server, &w->turn);
 }
 
-void sv_kube_watch_init(struct sv_kube_watch *w, uv_loop_t *loop, struct sv_http *http,
+static void go(struct sv_kube_turn *turn);
+
+void sv_kube_watch_init(struct sv_kube_watch *w, struct sv_kube_server *server,
 			const struct sv_kube_watch_ops *ops, void *arg, char *path,
 			enum sv_list_from first)
 {
-	*w = (struct sv_kube_watch){ .ops = ops, .arg = arg, .http = http, .path = path };
+	*w = (struct sv_kube_watch){ .ops = ops, .arg = arg, .server = server, .path = path };
+	w->turn.go = go;
 	sv_reflector_init(&w->reflector, first);
 	w->timer.data = w;
-	uv_timer_init(loop, &w->timer);
+	uv_timer_init(server->loop, &w->timer);
 }
 
 void sv_kube_watch_start(struct sv_kube_watch *w, int64_t delay_ms)
 {
-	if (!w->request)
+	if (!w->request && !w->turn.queued)
 		uv_timer_start(&w->timer, on_timer, delay_ms > 0 ? (uint64_t)delay_ms : 0, 0);
 }
 
@@ -94,14 +89,21 @@ static void on_too_large(void *arg, const char *head, size_t len)
 
 static const struct sv_stream_sink sink = { on_object, on_too_large };
 
+static void note_answered(struct sv_kube_watch *w)
+{
+	if (!w->unanswered)
+		return;
+	w->unanswered = false;
+	sv_kube_server_answered(w->server);
+}
+
 static void on_head(void *arg, int code)
 {
 	struct sv_kube_watch *w = arg;
 
 	w->code = code;
-	w->unanswered = false;
 	w->began_ms = sv_monotonic_ms();
-	w->ops->answered(w, code);
+	note_answered(w);
 }
 
 static int on_data(void *arg, const char *ptr, size_t len)
@@ -203,10 +205,7 @@ static void on_done(void *arg, const struct sv_http_end *end)
 	struct sv_kube_watch *w = arg;
 
 	w->request = NULL;
-	if (w->unanswered) {
-		w->unanswered = false;
-		w->ops->answered(w, 0);
-	}
+	note_answered(w);
 	if (w->code == 200)
 		take_end(w, end);
 	else
@@ -215,8 +214,10 @@ static void on_done(void *arg, const struct sv_http_end *end)
 	sv_buf_done(&w->body);
 }
 
-void sv_kube_watch_go(struct sv_kube_watch *w)
+static void go(struct sv_kube_turn *turn)
 {
+	struct sv_kube_watch *w =
+		(struct sv_kube_watch *)((char *)turn - offsetof(struct sv_kube_watch, turn));
 	struct sv_http_call call = { .verb = w->reflector.listing ? SV_HTTP_LIST : SV_HTTP_WATCH,
 				     .limit_ms =
 					     w->reflector.listing ? LIST_LIMIT_MS : WATCH_LIMIT_MS,
@@ -226,8 +227,6 @@ void sv_kube_watch_go(struct sv_kube_watch *w)
 				     .arg = w };
 	sv_autobuf struct sv_buf path = { 0 };
 
-	if (w->request)
-		return;
 	uv_timer_stop(&w->timer);
 	sv_buf_puts(&path, w->path);
 	sv_reflector_query(&w->reflector, sv_kube_random(), &path);
@@ -240,9 +239,10 @@ void sv_kube_watch_go(struct sv_kube_watch *w)
 	sv_stream_done(&w->stream);
 	sv_stream_init(&w->stream, w->listing ? SV_STREAM_LIST : SV_STREAM_WATCH,
 		       SV_KUBE_OBJECT_MAX, &sink, w);
-	w->request = path.failed ? NULL : sv_http_start(w->http, &call);
-	w->unanswered = w->request != NULL;
+	w->request = path.failed ? NULL : sv_http_start(w->server->http, &call);
+	w->unanswered = true;
 	if (!w->request) {
+		note_answered(w);
 		sv_log_err("%s: cannot send a request: out of memory", w->path);
 		sv_kube_watch_start(w, 1000);
 	}
@@ -251,13 +251,11 @@ void sv_kube_watch_go(struct sv_kube_watch *w)
 static void end_request(struct sv_kube_watch *w)
 {
 	uv_timer_stop(&w->timer);
+	sv_kube_server_leave(w->server, &w->turn);
 	if (!w->request)
 		return;
-	sv_http_cancel(w->http, SV_TAKE(w->request));
-	if (w->unanswered) {
-		w->unanswered = false;
-		w->ops->answered(w, 0);
-	}
+	sv_http_cancel(w->server->http, SV_TAKE(w->request));
+	note_answered(w);
 	sv_stream_done(&w->stream);
 	sv_buf_done(&w->body);
 }

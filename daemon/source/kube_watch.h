@@ -2,9 +2,8 @@
 /*
  * kube_watch - one selection of objects of an API server, listed and watched
  *
- * Carries out what lib/core/reflector.h decides: sends the requests, takes the
- * answers apart while they arrive, and waits between them. When a request is
- * due its owner is told, who lets it go when it thinks fit.
+ * Carries out what lib/core/reflector.h decides: sends the requests when their
+ * turn comes, takes the answers apart while they arrive, and waits between them.
  */
 #ifndef SV_DAEMON_SOURCE_KUBE_WATCH_H
 #define SV_DAEMON_SOURCE_KUBE_WATCH_H
@@ -13,7 +12,7 @@
 
 #include "../../lib/core/reflector.h"
 #include "../../lib/core/stream.h"
-#include "http.h"
+#include "kube_server.h"
 
 #define SV_KUBE_OBJECT_MAX (4 << 20) /* bytes of an object; etcd takes 1.5 MiB */
 #define SV_KUBE_STATUS_MAX 65536     /* bytes of an answer that is no success */
@@ -22,12 +21,8 @@ enum { SV_KUBE_WATCH_ENOUGH = 101 }; /* apart from what the stream returns */
 
 struct sv_kube_watch;
 
-/* All are called on the loop; only due(), listed() and failed() may call back into the watch or http. */
+/* All are called on the loop; only listed() and failed() may call back into the watch or the server. */
 struct sv_kube_watch_ops {
-	/* A request is to be sent: sv_kube_watch_go(), now or later. */
-	void (*due)(struct sv_kube_watch *w);
-	/* The head of an answer has come, of whatever status; or, with 0, there will be none. */
-	void (*answered)(struct sv_kube_watch *w, int code);
 	/* A list begins: what is not told until listed() no longer exists. */
 	void (*begin)(struct sv_kube_watch *w);
 	/*
@@ -47,7 +42,8 @@ struct sv_kube_watch_ops {
 struct sv_kube_watch {
 	const struct sv_kube_watch_ops *ops;
 	void *arg; /* the owner's */
-	struct sv_http *http;
+	struct sv_kube_server *server;
+	struct sv_kube_turn turn;
 	char *path; /* "/api/v1/pods?fieldSelector=…&": the reflector's parameters follow; owned */
 	struct sv_reflector reflector;
 	uv_timer_t timer;
@@ -60,19 +56,15 @@ struct sv_kube_watch {
 	struct sv_stream stream;
 	struct sv_wire_status status; /* of an ERROR event */
 	struct sv_buf body;           /* of an answer that is no success */
-	struct sv_kube_watch *next;   /* the owner's queue */
-	bool queued;
 	void (*closed)(struct sv_kube_watch *w);
 };
 
 /* @path is taken, also on failure. Nothing is sent before sv_kube_watch_start(). */
-void sv_kube_watch_init(struct sv_kube_watch *w, uv_loop_t *loop, struct sv_http *http,
+void sv_kube_watch_init(struct sv_kube_watch *w, struct sv_kube_server *server,
 			const struct sv_kube_watch_ops *ops, void *arg, char *path,
 			enum sv_list_from first);
 /* Have the next request due after @delay_ms, unless one is under way. */
 void sv_kube_watch_start(struct sv_kube_watch *w, int64_t delay_ms);
-/* Send it. */
-void sv_kube_watch_go(struct sv_kube_watch *w);
 /* End what is under way and list again. */
 void sv_kube_watch_relist(struct sv_kube_watch *w, enum sv_list_from from);
 /* End what is under way and be silent until started again. */
@@ -81,7 +73,5 @@ void sv_kube_watch_pause(struct sv_kube_watch *w);
 void sv_kube_watch_close(struct sv_kube_watch *w, void (*closed)(struct sv_kube_watch *w));
 /* Is a watch open, so that what is known is what the server has? */
 bool sv_kube_watch_is_live(const struct sv_kube_watch *w);
-
-uint32_t sv_kube_random(void);
 
 #endif

@@ -118,6 +118,164 @@ static void end_trouble(const struct sv_desired *d, struct sv_desired_secret *s)
 	tell_users(d, s);
 }
 
+/* ---- values -------------------------------------------------------------------------------- */
+
+/* What values take, with what it takes to hold them. */
+static size_t cost_of(const struct sv_secret *s)
+{
+	return s->size + s->n_keys * 64;
+}
+
+static void forget(struct sv_desired *d, struct sv_secret *s)
+{
+	if (s->data)
+		d->filled_size -= cost_of(s);
+	sv_secret_forget(s);
+}
+
+/* Those that have been replaced since need no place in the list. */
+static void tidy_filled(struct sv_desired *d)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < d->n_filled; i++)
+		if (d->filled[i]->data)
+			d->filled[n++] = d->filled[i];
+		else
+			sv_secret_unref(d->filled[i]);
+	d->n_filled = n;
+}
+
+/* For one more: by tidying if that pays. */
+static void make_place(struct sv_desired *d)
+{
+	size_t cap = d->cap_filled ? d->cap_filled * 2 : 16;
+	struct sv_secret **p;
+
+	tidy_filled(d);
+	if (d->n_filled < d->cap_filled / 2)
+		return;
+	p = reallocarray(d->filled, cap, sizeof(*p));
+	if (!p)
+		return;
+	d->filled = p;
+	d->cap_filled = cap;
+}
+
+/* A Secret has values that will have to go. Without memory to remember it they go at once. */
+static void note_filled(struct sv_desired *d, enum sv_origin origin, struct sv_secret *s)
+{
+	if (!d->forgets[origin] || !s->data)
+		return;
+	if (d->n_filled == d->cap_filled)
+		make_place(d);
+	if (d->n_filled == d->cap_filled) {
+		sv_secret_forget(s);
+		return;
+	}
+	d->filled_size += cost_of(s);
+	d->filled[d->n_filled++] = sv_secret_ref(s);
+}
+
+/* A version that is no longer the one in force: who works with its values holds them. */
+static void let_go(struct sv_desired *d, enum sv_origin origin, struct sv_secret *s)
+{
+	if (d->forgets[origin])
+		forget(d, s);
+	sv_secret_unref(s);
+}
+
+size_t sv_desired_forget(struct sv_desired *d)
+{
+	size_t i, before = d->filled_size;
+
+	for (i = 0; i < d->n_filled; i++) {
+		forget(d, d->filled[i]);
+		sv_secret_unref(d->filled[i]);
+	}
+	d->n_filled = 0;
+	d->filled_size = 0;
+	return before;
+}
+
+void sv_desired_make_room(struct sv_desired *d)
+{
+	if (d->filled_size > SV_VALUES_MAX)
+		sv_desired_forget(d);
+}
+
+void sv_desired_set_keep(struct sv_desired *d, enum sv_keep keep)
+{
+	size_t i;
+	int o;
+
+	sv_desired_forget(d);
+	for (o = 0; o < SV_N_ORIGINS; o++) {
+		bool forgot = d->forgets[o];
+
+		d->forgets[o] =
+			keep == SV_KEEP_NEVER || (keep == SV_KEEP_AUTO && o == SV_ORIGIN_MANIFEST);
+		for (i = 0; !forgot && i < d->secrets[o].n; i++) {
+			struct sv_desired_secret *s = d->secrets[o].entries[i].value;
+
+			if (s->secret)
+				note_filled(d, (enum sv_origin)o, s->secret);
+		}
+	}
+}
+
+bool sv_desired_fill(struct sv_desired *d, enum sv_origin origin, struct sv_secret *secret,
+		     const struct sv_secret *from)
+{
+	if (!sv_secret_is_hollow(secret))
+		return true;
+	if (!sv_secret_fill(secret, from))
+		return false;
+	note_filled(d, origin, secret);
+	return true;
+}
+
+static bool is_waited_for(const struct sv_desired *d, const struct sv_desired_secret *s)
+{
+	size_t i;
+
+	if (s->asked || !d->forgets[s->origin])
+		return true;
+	for (i = 0; d->waits && i < s->n_users; i++)
+		if (d->waits(d->arg, s->users[i]->id))
+			return true;
+	return false;
+}
+
+/* Whoever asked in vain asks again. */
+static void answer(struct sv_desired *d, struct sv_desired_secret *s)
+{
+	if (!s->asked)
+		return;
+	s->asked = false;
+	tell_users(d, s);
+}
+
+void sv_desired_offer(struct sv_desired *d, enum sv_origin origin, const struct sv_secret *from)
+{
+	struct sv_desired_secret *s = find_secret(d, origin, from->ns, from->name);
+
+	if (!s || !s->secret || !sv_secret_is_hollow(s->secret) || !is_waited_for(d, s))
+		return;
+	if (sv_desired_fill(d, origin, s->secret, from))
+		answer(d, s);
+}
+
+void sv_desired_look_again(struct sv_desired *d, enum sv_origin origin)
+{
+	size_t i;
+
+	for (i = 0; i < d->secrets[origin].n; i++)
+		answer(d, d->secrets[origin].entries[i].value);
+}
+
+/* ---- Secrets come and go ------------------------------------------------------------------- */
+
 int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv_secret *secret,
 			  int64_t now_ms)
 {
@@ -128,10 +286,15 @@ int sv_desired_put_secret(struct sv_desired *d, enum sv_origin origin, struct sv
 	s->absent = false;
 	if (s->trouble)
 		end_trouble(d, s);
-	if (s->secret && sv_secret_equal(s->secret, secret))
-		return 0; /* told again: nothing has changed */
-	sv_secret_unref(s->secret);
+	if (s->secret && sv_secret_equal(s->secret, secret)) { /* told again: nothing has changed */
+		sv_desired_offer(d, origin, secret);
+		return 0;
+	}
+	if (s->secret)
+		let_go(d, origin, s->secret);
 	s->secret = sv_secret_ref(secret);
+	note_filled(d, origin, secret);
+	s->asked = false;
 	s->updated_ms = now_ms;
 	s->generation++;
 	s->serial = ++d->serial;
@@ -148,13 +311,13 @@ void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const
 		return;
 	if (s->trouble)
 		end_trouble(d, s);
-	if (!s->secret && s->absent)
+	if (!s->secret && s->absent == d->by_secret[origin])
 		return;
 	s->absent = d->by_secret[origin];
-	if (s->secret)
+	if (s->secret) {
+		let_go(d, origin, SV_TAKE(s->secret));
 		s->serial = ++d->serial;
-	sv_secret_unref(s->secret);
-	s->secret = NULL;
+	}
 	tell_users(d, s);
 	tidy_secret(d, s);
 }
@@ -189,8 +352,8 @@ void sv_desired_forget_secret(struct sv_desired *d, enum sv_origin origin, const
 
 	if (!s)
 		return;
-	sv_secret_unref(s->secret);
-	s->secret = NULL;
+	if (s->secret)
+		let_go(d, origin, SV_TAKE(s->secret));
 	s->absent = false;
 	if (s->trouble)
 		end_trouble(d, s);
@@ -528,33 +691,72 @@ struct sv_wanted *sv_desired_wanted(const struct sv_desired *d, const char *id)
 
 /* ---- plans --------------------------------------------------------------------------------- */
 
+bool sv_desired_is_known(const struct sv_desired *d, enum sv_origin origin,
+			 const struct sv_desired_secret *s)
+{
+	return !d->by_secret[origin] || (s && (s->secret || s->absent || s->refused));
+}
+
 struct looker {
 	const struct sv_desired *d;
 	enum sv_origin origin;
 	struct sv_secret **pins;
 	size_t n_pins;
+	bool outline; /* hollow Secrets will do */
 };
+
+/* The Secret that counts for the volume, or NULL. */
+static struct sv_secret *find_version(const struct looker *l, const struct sv_desired_secret *s,
+				      const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_pins; i++)
+		if (strcmp(l->pins[i]->name, name) == 0)
+			return l->pins[i];
+	return s ? s->secret : NULL;
+}
+
+static bool is_pinned(const struct looker *l, const struct sv_secret *secret)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_pins; i++)
+		if (l->pins[i] == secret)
+			return true;
+	return false;
+}
+
+static int refill(const struct looker *l, struct sv_desired_secret *s, struct sv_secret *secret,
+		  struct sv_err *err)
+{
+	int r = l->d->refill ? l->d->refill(l->d->arg, l->origin, secret, err) :
+			       sv_err_set(err, SV_PLAN_E_UNAVAILABLE,
+					  "secret \"%s\": its values were forgotten", secret->name);
+
+	if (r > 0 && s)
+		s->asked = true;
+	/* filled, but there was no memory to remember that */
+	return r == 0 && sv_secret_is_hollow(secret) ? -ENOMEM : r;
+}
 
 static int look_up(void *arg, const char *ns, const char *name, struct sv_secret **ret,
 		   struct sv_err *err)
 {
 	const struct looker *l = arg;
-	const struct sv_desired_secret *s;
-	size_t i;
+	struct sv_desired_secret *s = find_secret(l->d, l->origin, ns, name);
+	struct sv_secret *secret = find_version(l, s, name);
+	int r;
 
-	for (i = 0; i < l->n_pins; i++)
-		if (strcmp(l->pins[i]->name, name) == 0) {
-			*ret = l->pins[i];
-			return 0;
-		}
-	s = find_secret(l->d, l->origin, ns, name);
-	if (s && s->trouble == SV_PLAN_E_FORBIDDEN)
+	if (s && s->trouble == SV_PLAN_E_FORBIDDEN && !is_pinned(l, secret))
 		return sv_err_set(err, s->trouble, "%s", s->trouble_text);
-	if (s && s->secret) {
-		*ret = s->secret;
-		return 0;
+	if (secret) {
+		r = l->outline || !sv_secret_is_hollow(secret) ? 0 : refill(l, s, secret, err);
+		if (r == 0)
+			*ret = secret;
+		return r;
 	}
-	if (l->d->by_secret[l->origin] && !(s && (s->absent || s->refused)))
+	if (!sv_desired_is_known(l->d, l->origin, s))
 		return s && s->trouble ?
 			       sv_err_set(err, s->trouble, "secret \"%s\": %s", name,
 					  s->trouble_text) :
@@ -569,10 +771,10 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 	return SV_PLAN_E_NO_SECRET;
 }
 
-int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
-		    struct sv_plan **ret, struct sv_err *err)
+static int make_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
+		     bool outline, struct sv_plan **ret, struct sv_err *err)
 {
-	struct looker l = { d, w->origin, w->pins, w->n_pins };
+	struct looker l = { d, w->origin, w->pins, w->n_pins, outline };
 	int r = sv_plan_make(w->pod, w->vol, limit, look_up, &l, ret, err);
 
 	if (r == 0)
@@ -580,11 +782,23 @@ int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_
 	return r;
 }
 
+int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
+		    struct sv_plan **ret, struct sv_err *err)
+{
+	return make_plan(d, w, limit, false, ret, err);
+}
+
+int sv_desired_outline(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
+		       struct sv_plan **ret, struct sv_err *err)
+{
+	return make_plan(d, w, limit, true, ret, err);
+}
+
 int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod,
 		   const struct sv_container *c, const struct sv_env_opts *opts,
 		   struct sv_env **ret, struct sv_err *err)
 {
-	struct looker l = { d, origin, NULL, 0 };
+	struct looker l = { .d = d, .origin = origin };
 
 	return sv_env_make(pod, c, opts, look_up, &l, ret, err);
 }
@@ -638,6 +852,8 @@ void sv_desired_done(struct sv_desired *d)
 	size_t i;
 	int o;
 
+	sv_desired_forget(d);
+	free(d->filled);
 	for (i = 0; i < d->wanted.n; i++)
 		wanted_free(d->wanted.entries[i].value);
 	sv_strmap_done(&d->wanted);

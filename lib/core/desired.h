@@ -6,6 +6,10 @@
  * matter to a volume is told by the volume's id, so that an event costs what it
  * touches and not what there is.
  *
+ * Values of Secrets that can be had again are forgotten (sv_desired_forget(),
+ * called when no work is left), and asked for when a plan or an environment
+ * needs them. What is kept is decided by where a Secret comes from.
+ *
  * A volume's id is its path below the root directory (R30):
  * pods/UID/volumes/kubernetes.io~secret/NAME, or kubernetes.io~projected.
  */
@@ -18,6 +22,27 @@
 #include "env.h"
 #include "object.h"
 #include "plan.h"
+
+/* Are values kept once what waited for them is done? */
+enum sv_keep {
+	SV_KEEP_AUTO, /* a manifest is there to be read again; an API server may be out of reach */
+	SV_KEEP_ALWAYS, /* of either origin */
+	SV_KEEP_NEVER,
+};
+
+/* Bytes of values that may wait to be used, beside those of the file that was read last. */
+#define SV_VALUES_MAX (4 << 20)
+
+/**
+ * sv_refill_fn - asked for the values of a hollow Secret
+ * @secret: known under its name, or an older version that a volume keeps
+ * @err:    text for results other than 0
+ *
+ * Return: 0: sv_desired_fill() was called for it; SV_PLAN_E_PENDING: they will be put or offered, or
+ * sv_desired_look_again() called; SV_PLAN_E_UNAVAILABLE: they cannot be had; or a negated errno.
+ */
+typedef int (*sv_refill_fn)(void *arg, enum sv_origin origin, struct sv_secret *secret,
+			    struct sv_err *err);
 
 /* One secret or projected volume of a Pod that is not terminated (R24). */
 struct sv_wanted {
@@ -40,6 +65,7 @@ struct sv_desired_secret {
 	bool absent;              /* its source has said that there is none */
 	int trouble;              /* SV_PLAN_E_FORBIDDEN, _UNAVAILABLE, or 0 */
 	char *trouble_text;       /* goes with it, or NULL */
+	bool asked;               /* its values were asked for in vain */
 	struct sv_wanted **users;
 	size_t n_users, cap_users;
 	unsigned holds;      /* see sv_desired_hold_secret() */
@@ -67,7 +93,13 @@ struct sv_desired {
 	void (*changed)(void *arg, const char *id); /* a volume is to be looked at; may be NULL */
 	/* The volumes that need a Secret may be others now, see sv_desired_users(); may be NULL. */
 	void (*interest)(void *arg, enum sv_origin origin, const char *ns, const char *name);
+	bool (*waits)(void *arg, const char *id); /* is one to be looked at? NULL: none is */
+	sv_refill_fn refill;                      /* NULL: what is forgotten is gone */
 	void *arg;
+	bool forgets[SV_N_ORIGINS];
+	struct sv_secret **filled; /* counted: those whose values are to be forgotten */
+	size_t n_filled, cap_filled;
+	size_t filled_size; /* bytes */
 };
 
 void sv_desired_init(struct sv_desired *d, void (*changed)(void *arg, const char *id), void *arg);
@@ -111,6 +143,32 @@ void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin);
 /* True if every source that is expected has synced. */
 bool sv_desired_all_synced(const struct sv_desired *d);
 
+/* ---- values -------------------------------------------------------------------------------- */
+
+/* From now on. What is there and no longer to be kept goes with the next sv_desired_forget(). */
+void sv_desired_set_keep(struct sv_desired *d, enum sv_keep keep);
+
+/* Nothing waits: let go of all values that are not kept. Return: how many bytes that were. */
+size_t sv_desired_forget(struct sv_desired *d);
+
+/* More is about to be read: let go of values that wait if there are more than SV_VALUES_MAX. */
+void sv_desired_make_room(struct sv_desired *d);
+
+/*
+ * Give a hollow Secret the values of @from. False if they are not its values. Without memory to
+ * remember that they are to be forgotten it stays hollow.
+ */
+bool sv_desired_fill(struct sv_desired *d, enum sv_origin origin, struct sv_secret *secret,
+		     const struct sv_secret *from);
+
+/* Values came by: taken if they are those of the Secret under that name and somebody waits. */
+void sv_desired_offer(struct sv_desired *d, enum sv_origin origin, const struct sv_secret *from);
+
+/* Values that were asked for in vain may be had by now: have their volumes looked at. */
+void sv_desired_look_again(struct sv_desired *d, enum sv_origin origin);
+
+/* ---- queries ------------------------------------------------------------------------------- */
+
 /* The id of a secret or projected volume of a Pod: a new string, NULL for lack of memory. */
 char *sv_desired_id(const struct sv_pod *pod, const struct sv_volume *vol);
 
@@ -120,6 +178,10 @@ struct sv_wanted *sv_desired_wanted(const struct sv_desired *d, const char *id);
 int sv_desired_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
 		    struct sv_plan **ret, struct sv_err *err);
 
+/* The same as far as it can be said without asking for values: to be compared, not written. */
+int sv_desired_outline(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
+		       struct sv_plan **ret, struct sv_err *err);
+
 /* sv_env_make() with the Secrets of an origin. */
 int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod,
 		   const struct sv_container *c, const struct sv_env_opts *opts,
@@ -128,6 +190,9 @@ int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const stru
 /* A Pod of a name, of whatever origin; borrowed, NULL if there is none. */
 struct sv_desired_pod *sv_desired_pod(const struct sv_desired *d, const char *ns, const char *name);
 /* What is known under a Secret's name; borrowed, NULL if nothing is. */
+/* Where the source answers for each Secret: is it known whether there is this one? @s: what sv_desired_secret() gave, also NULL. */
+bool sv_desired_is_known(const struct sv_desired *d, enum sv_origin origin,
+			 const struct sv_desired_secret *s);
 const struct sv_desired_secret *sv_desired_secret(const struct sv_desired *d, enum sv_origin origin,
 						  const char *ns, const char *name);
 

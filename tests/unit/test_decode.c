@@ -16,7 +16,7 @@ static char *keys_of(const struct sv_secret *s)
 	size_t i, j;
 
 	for (i = 0; i < s->n_keys; i++) {
-		const struct sv_bytes *v = &s->keys[i].value;
+		const struct sv_bytes *v = &s->data->values[i];
 
 		sv_buf_printf(&b, "%s%s=", i ? " " : "", s->keys[i].name);
 		for (j = 0; j < v->len; j++)
