@@ -371,7 +371,8 @@ static int start_kube(struct daemon *d, struct sv_source **ret, struct sv_err *e
 							d->config.allow_insecure_kubeconfig };
 	struct sv_kube_opts opts = { .node_name = d->config.node_name,
 				     .by_namespace = d->config.secrets_by_namespace,
-				     .strict_env_names = d->config.strict_env_names };
+				     .strict_env_names = d->config.strict_env_names,
+				     .no_events = d->config.no_api_events };
 	int r = sv_kube_auth_new(&auth, &opts.auth, err);
 
 	if (r > 0)

@@ -107,8 +107,9 @@ static void feed_gone_pod(struct sv_manager *m, const char *ns, const char *pod,
 	sv_feed_add(&m->feed, SV_TOPIC_PODS, "DELETED", o);
 }
 
-static void add_pod_event(struct sv_manager *m, const char *ns, const char *pod, const char *volume,
-			  bool warning, const char *reason, const char *message)
+static const struct sv_event *add_pod_event(struct sv_manager *m, const char *ns, const char *pod,
+					    const char *volume, bool warning, const char *reason,
+					    const char *message)
 {
 	const struct sv_event *e =
 		sv_events_add(&m->events, sv_unix_ms(), warning, reason, ns, pod, volume, message);
@@ -116,12 +117,19 @@ static void add_pod_event(struct sv_manager *m, const char *ns, const char *pod,
 	if (e && sv_feed_has_readers(&m->feed, SV_TOPIC_EVENTS))
 		sv_feed_add(&m->feed, SV_TOPIC_EVENTS, e->count > 1 ? "MODIFIED" : "ADDED",
 			    sv_event_json(e));
+	return e;
 }
 
 static void add_event(struct sv_manager *m, const struct sv_actual *a, bool warning,
 		      const char *reason, const char *message)
 {
-	add_pod_event(m, a->ns, a->pod, a->volume, warning, reason, message);
+	const struct sv_event *e =
+		add_pod_event(m, a->ns, a->pod, a->volume, warning, reason, message);
+	struct sv_source *source = a->origin >= 0 ? m->sources[a->origin] : NULL;
+	const struct sv_desired_pod *p = e && source && source->event ? pod_of(m, a) : NULL;
+
+	if (p)
+		source->event(source, p->pod, e);
 }
 
 /* "NAME@GENERATION" of every Secret of a volume, or with the API's resourceVersion: who was published what. */

@@ -11,6 +11,7 @@
 #include "../../lib/base/text.h"
 #include "../../lib/core/decode.h"
 #include "../log.h"
+#include "kube_events.h"
 #include "kube_secrets.h"
 
 #define ORIGIN SV_ORIGIN_API
@@ -23,6 +24,7 @@ struct kube {
 	struct sv_kube_server server;
 	struct sv_kube_problems problems;
 	struct sv_kube_secrets secrets;
+	struct sv_kube_events *events; /* NULL: none are written */
 	struct sv_kube_watch pods;
 	char **listed; /* "NS/NAME" of the Pods of the list under way */
 	size_t n_listed, cap_listed;
@@ -316,6 +318,13 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 		p.warning = true;
 		fn(arg, &p);
 	}
+	p.message = k->events ? sv_kube_events_problem(k->events, &p.since_ms) : NULL;
+	if (p.message) {
+		p.warning = true;
+		p.kind = "Event";
+		p.reason = "Forbidden";
+		fn(arg, &p);
+	}
 	sv_kube_problems_each(&k->problems, fn, arg);
 }
 
@@ -341,6 +350,14 @@ static int refill(struct sv_source *source, struct sv_secret *secret, struct sv_
 	return sv_kube_secrets_refill(&((struct kube *)source)->secrets, secret, err);
 }
 
+static void event(struct sv_source *source, const struct sv_pod *pod, const struct sv_event *e)
+{
+	struct kube *k = (struct kube *)source;
+
+	if (k->events)
+		sv_kube_events_note(k->events, pod, e);
+}
+
 static void reload(struct sv_source *source)
 {
 	struct kube *k = (struct kube *)source;
@@ -357,6 +374,7 @@ static void stop(struct sv_source *source)
 	k->manager->sources[ORIGIN] = NULL;
 	sv_kube_watch_close(&k->pods, NULL);
 	sv_kube_secrets_stop(&k->secrets);
+	sv_kube_events_stop(k->events);
 	sv_kube_server_stop(&k->server);
 }
 
@@ -366,6 +384,7 @@ static void source_free(struct sv_source *source)
 
 	free_listed(k);
 	free(k->listed);
+	sv_kube_events_free(k->events);
 	sv_kube_secrets_done(&k->secrets);
 	sv_kube_problems_done(&k->problems);
 	sv_kube_server_done(&k->server);
@@ -412,6 +431,7 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 					.reload = reload,
 					.interest = interest,
 					.refill = refill,
+					.event = event,
 					.lease = lease,
 					.release = release,
 					.metrics = write_metrics,
@@ -427,6 +447,8 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 	manager->desired.expected[ORIGIN] = manager->desired.by_secret[ORIGIN] = true;
 	sv_kube_secrets_init(&k->secrets, &k->server, manager, &k->problems, opts->by_namespace,
 			     &k->decode);
+	if (!opts->no_events)
+		check(sv_kube_events_new(&k->server, k->node_name, &k->events));
 	sv_kube_watch_init(&k->pods, &k->server, &pods_ops, k, path, SV_LIST_ANY);
 	sv_kube_watch_start(&k->pods, 0);
 	*ret = &k->source;

@@ -25,6 +25,7 @@ struct sv_kube_opts {
 	const char *node_name;     /* copied */
 	bool by_namespace;         /* watch namespaces, not single Secrets */
 	bool strict_env_names;
+	bool no_events; /* write no Events about Pods to the server */
 };
 
 /* Start to watch. @opts->auth is taken, also on failure. */

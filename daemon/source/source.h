@@ -16,6 +16,7 @@
 /* Told that what a lease is about has been answered; only once, never from within lease(). */
 typedef void (*sv_lease_fn)(void *arg);
 struct sv_lease;
+struct sv_event;
 
 struct sv_source {
 	const char *type; /* "manifest", "kubernetes" */
@@ -43,6 +44,8 @@ struct sv_source {
 	int (*refill)(struct sv_source *s, struct sv_secret *secret, struct sv_err *err);
 	/* Append what is particular to this source, in Prometheus' text format. May be NULL. */
 	void (*metrics)(struct sv_source *s, struct sv_buf *b);
+	/* Something happened to a volume of a Pod that it has put. Both are borrowed. May be NULL. */
+	void (*event)(struct sv_source *s, const struct sv_pod *pod, const struct sv_event *event);
 	void (*stop)(struct sv_source
 			     *s); /* close its handles; free() comes after the loop has run out */
 	void (*free)(struct sv_source *s);

@@ -82,6 +82,7 @@ static void read_status(struct json_object *o, struct sv_wire_status *s)
 	/* servers before 1.19 gave the message only */
 	s->too_large_version = has_cause(details, "ResourceVersionTooLarge") ||
 			       strncmp(s->message, "Too large resource version", 26) == 0;
+	s->terminating = has_cause(details, "NamespaceTerminating");
 }
 
 void sv_wire_status(const char *text, size_t len, int code, struct sv_wire_status *ret)

@@ -25,6 +25,7 @@ struct sv_wire_status {
 	char message[256];      /* printable; cut where it is longer */
 	int64_t retry_after_ms; /* how long the server wants to be left alone; 0: it did not say */
 	bool too_large_version; /* the resourceVersion asked for is one it has not reached yet */
+	bool terminating; /* nothing is created in the namespace any more: it is being deleted */
 };
 
 /* Read the body of an answer whose HTTP status is @code. What is no Status gives just the code. */
