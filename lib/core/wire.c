@@ -156,6 +156,10 @@ int sv_wire_item(const char *text, size_t len, struct sv_wire_event *ret, struct
 
 	if (r)
 		return r;
+	if (!json_object_is_type(e.root, json_type_object)) {
+		sv_tree_free(e.root);
+		return sv_err_set(err, SV_WIRE_E_SYNTAX, "the server sent what is no object");
+	}
 	e.object = e.root;
 	identify(&e);
 	*ret = e;
