@@ -330,12 +330,16 @@ def a_service_account_watches_its_namespace_and_goes_on_with_a_new_token():
         k.create(pod("ns-later", {"v": "unneeded"}))
         d.wait_published("default", "ns-later", "v")
         k.remove("Secret", "bound-2")
-        k.restart_apiserver()
+        k.make_namespace("elsewhere")
+        k.create(pod("ns", {"v": "ns"}, namespace="elsewhere"))  # a request with the dead token
         d.wait_status(lambda s: "401" in s["sources"][0]["error"], "that nobody knows us")
         check_eq(d.volume("default", "ns", "v")["state"], "Published", "a volume meanwhile")
         k.create(secret("bound-3"))
         put(bound_token(k, "reader", "bound-3"))
         d.wait_status(lambda s: s["sources"][0]["available"], "the new token to be taken")
+        v = d.wait_volume("elsewhere", "ns", "v", in_state("Refused"))
+        check_eq(v["reason"], "Forbidden", "Secrets of a namespace without a role")
+    k.remove("Pod", "ns", namespace="elsewhere")
 
 
 def node_certificate(k, path):
