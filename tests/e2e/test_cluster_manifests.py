@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import re
+import subprocess
 import sys
 
 import yaml
@@ -169,6 +170,20 @@ def each_variant_names_one_api_source_and_has_what_it_needs():
                  "propagation of " + variant)
         check_eq([a.split("=")[1] in mounts for a in args if a.startswith("--kubeconfig=")],
                  [True] * by_kubelet, "mounts of the kubeconfig of " + variant)
+
+
+@suite.test
+def the_daemon_knows_the_arguments():
+    for variant in VARIANTS:
+        (container,) = the_daemonset(variant)["spec"]["template"]["spec"]["containers"]
+        # Options are judged first (exit status 2), and then there is no such directory.
+        done = subprocess.run([os.path.join(harness.options.build, "secretvold")]
+                              + container["args"] + ["--root-dir=/dev/null/root"], text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=harness.DEADLINE_S, check=False)
+        check_eq(done.returncode, 1, "exit status with the arguments of %s (%s)"
+                 % (variant, done.stderr.strip()))
+        check_in("/dev/null/root", done.stderr, "complaint with the arguments of " + variant)
 
 
 # ---- rights of the service account -----------------------------------------------------------
