@@ -343,7 +343,7 @@ static void read_file(struct source_dir *s, struct file *f)
 	struct sv_err err = { "" };
 	const char *reason;
 	struct identity id;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (f->dir->fd < 0)
@@ -423,7 +423,7 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 	sv_autobytes struct sv_bytes text = { NULL, 0 };
 	sv_autoclose int path_fd = -1, fd = -1;
 	struct identity id;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (f->dir->fd < 0)

@@ -661,17 +661,10 @@ void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const ch
 
 void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin)
 {
-	size_t i;
-
 	if (d->synced[origin])
 		return;
 	d->synced[origin] = true;
-	for (i = 0; i < d->wanted.n; i++) {
-		struct sv_wanted *w = d->wanted.entries[i].value;
-
-		if (w->origin == origin)
-			tell(d, w->id);
-	}
+	sv_desired_look_again(d, origin);
 }
 
 bool sv_desired_all_synced(const struct sv_desired *d)
@@ -763,9 +756,12 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 			       sv_err_set(err, SV_PLAN_E_PENDING,
 					  "secret \"%s\": the API server has not answered yet",
 					  name);
-	if (!l->d->synced[l->origin])
+	if (!l->d->synced[l->origin]) {
+		if (s)
+			s->asked = true;
 		return sv_err_set(err, SV_PLAN_E_PENDING,
 				  "secret \"%s\": its source has not been read yet", name);
+	}
 	if (s && s->refused)
 		sv_err_set(err, 0, "it exists and is invalid: %s", s->refused);
 	return SV_PLAN_E_NO_SECRET;

@@ -65,7 +65,7 @@ struct sv_desired_secret {
 	bool absent;              /* its source has said that there is none */
 	int trouble;              /* SV_PLAN_E_FORBIDDEN, _UNAVAILABLE, or 0 */
 	char *trouble_text;       /* goes with it, or NULL */
-	bool asked;               /* its values were asked for in vain */
+	bool asked;               /* it, or its values, were asked for in vain */
 	struct sv_wanted **users;
 	size_t n_users, cap_users;
 	unsigned holds;      /* see sv_desired_hold_secret() */
@@ -138,7 +138,10 @@ size_t sv_desired_users(const struct sv_desired *d, enum sv_origin origin, const
 int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			     const char *name, const char *text);
 
-/* The source of an origin has told everything there is: from now on, what is not there is missing. */
+/*
+ * The source of an origin has told everything there is: from now on, what is not there is missing,
+ * and volumes that asked for it are to be looked at.
+ */
 void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin);
 /* True if every source that is expected has synced. */
 bool sv_desired_all_synced(const struct sv_desired *d);
@@ -164,7 +167,7 @@ bool sv_desired_fill(struct sv_desired *d, enum sv_origin origin, struct sv_secr
 /* Values came by: taken if they are those of the Secret under that name and somebody waits. */
 void sv_desired_offer(struct sv_desired *d, enum sv_origin origin, const struct sv_secret *from);
 
-/* Values that were asked for in vain may be had by now: have their volumes looked at. */
+/* What was asked for in vain may be had by now: have the volumes looked at that asked. */
 void sv_desired_look_again(struct sv_desired *d, enum sv_origin origin);
 
 /* ---- queries ------------------------------------------------------------------------------- */
