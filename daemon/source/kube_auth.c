@@ -120,7 +120,7 @@ static bool has_changed(const struct watched *w)
 	if (stat(w->path, &st) < 0)
 		return w->exists;
 	id = sv_identity_of(&st);
-	return !w->exists || w->young || !sv_identity_equal(&id, &w->id);
+	return w->young || !sv_identity_equal(&id, &w->id); /* that of no file is all zero */
 }
 
 static bool any_changed(const struct watch_list *list)
