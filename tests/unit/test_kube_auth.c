@@ -889,10 +889,13 @@ START_TEST(every_way_in_which_a_file_changes_is_seen)
 	t_write(dirfd_, "token", "one");
 	write_config(SERVER, "tokenFile: token");
 	a = must_open();
-	if (!changes[_i].exists)
+	if (!changes[_i].exists) {
 		unlink_file("token");
-	settle(a);
-	refreshes_to(a, changes[_i].exists ? 0 : SV_KUBE_AUTH_E_MISSING);
+		refreshes_to(a, SV_KUBE_AUTH_E_MISSING);
+	} else {
+		settle(a);
+		refreshes_to(a, 0);
+	}
 	changes[_i].change("token");
 	refreshes_to(a, changes[_i].want);
 }
@@ -958,6 +961,34 @@ START_TEST(a_change_of_any_field_is_a_change)
 		refreshes_to(a, SV_KUBE_AUTH_E_CHANGED);
 		ck_assert_uint_eq(sv_kube_auth_access(a)->generation, ++generation);
 	}
+}
+END_TEST
+
+/* The files are old by then: nothing but the complaint itself has them read again. */
+START_TEST(a_complaint_is_repeated_as_long_as_its_cause_stands)
+{
+	autoauth struct sv_kube_auth *a = NULL;
+
+	t_write(dirfd_, "good", "one");
+	t_write(dirfd_, "bad", "a b");
+	replace_link("token", "good");
+	t_write(dirfd_, "no-config", "[]");
+	write_config(SERVER, "tokenFile: token");
+	ck_assert_int_eq(renameat(dirfd_, "kubeconfig", dirfd_, "config"), 0);
+	replace_link("kubeconfig", "config");
+	a = must_open();
+	settle(a);
+	replace_link("token", "bad");
+	refreshes_to(a, SV_KUBE_AUTH_E_FILE);
+	refreshes_to(a, SV_KUBE_AUTH_E_FILE);
+	replace_link("token", "good");
+	refreshes_to(a, 0);
+	replace_link("kubeconfig", "no-config");
+	refreshes_to(a, SV_KUBE_AUTH_E_CONFIG);
+	refreshes_to(a, SV_KUBE_AUTH_E_CONFIG);
+	replace_link("kubeconfig", "config");
+	refreshes_to(a, 0);
+	ck_assert_uint_eq(sv_kube_auth_access(a)->generation, 1);
 }
 END_TEST
 
@@ -1126,6 +1157,7 @@ T_SUITE(kube_auth)
 	T_TEST(a_pair_that_is_being_written_is_used_when_it_is_whole);
 	T_EACH(every_way_in_which_a_file_changes_is_seen, changes);
 	T_EACH(a_change_of_any_field_is_a_change, access_fields);
+	T_TEST(a_complaint_is_repeated_as_long_as_its_cause_stands);
 	T_TEST(a_changed_kubeconfig_counts);
 	T_TEST(what_becomes_unsafe_is_not_used);
 	T_TEST(the_last_good_credentials_stay_and_their_files_are_followed);
