@@ -410,8 +410,8 @@ static int load_token(struct sv_kube_auth *a, const struct sv_kubeconfig *k, str
 	if (!k->token_file)
 		return k->token.len && take_token(m, k->token.ptr, k->token.len) ? no_memory(err) :
 										   0;
-	r = get_part(a, a->kubeconfig ? "tokenFile" : "token", k->token_file, NULL, &text, &where,
-		     err);
+	r = get_part(a, a->kubeconfig ? "tokenFile" : "token", k->token_file, &k->token, &text,
+		     &where, err);
 	if (r)
 		return r;
 	end = text.len;
@@ -489,8 +489,7 @@ static int read_config(struct sv_kube_auth *a, struct sv_kubeconfig *ret, struct
 		r = check_security(a, &k, err);
 	if (r)
 		return r;
-	*ret = k;
-	k = (struct sv_kubeconfig){ 0 };
+	*ret = sv_kubeconfig_take(&k);
 	return 0;
 }
 
