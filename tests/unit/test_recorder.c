@@ -430,10 +430,14 @@ START_TEST(texts_stay_apart_again_ten_minutes_later)
 	expect(&q, "message", "(combined from similar events): text 20");
 	answer(&q, 200);
 	now += 1;
-	note_number(pod, 21);
-	q = take();
-	expect(&q, "message", "text 21");
-	answer(&q, 201);
+	for (i = 21; i < 31; i++) { /* the combined one is none of them */
+		sv_autofree char *text = sv_asprintf("text %u", i);
+
+		note_number(pod, i);
+		q = take();
+		expect(&q, "message", text);
+		answer(&q, 201);
+	}
 }
 END_TEST
 
@@ -597,6 +601,32 @@ START_TEST(over_1024_that_are_known_the_oldest_is_forgotten)
 }
 END_TEST
 
+START_TEST(what_waits_is_not_forgotten)
+{
+	struct sv_recorder_request q;
+
+	note("waits");
+	flush();
+	note("waits");
+	note_each(0, 1);
+	q = take(); /* as is what is under way */
+	now += 10;
+	note_each(1, SV_RECORDER_WAITING_MAX);
+	now += 10;
+	flush();
+	for (unsigned i = SV_RECORDER_WAITING_MAX; i < SV_RECORDER_KNOWN_MAX + 10; i++) {
+		note_each(i, i + 1);
+		flush();
+	}
+	ck_assert_uint_eq(r.known.n, SV_RECORDER_KNOWN_MAX);
+	ck_assert_int_eq(answer(&q, 201), SV_RECORDER_TAKEN);
+	now += MINUTE;
+	q = take();
+	expect(&q, "count", "2");
+	answer(&q, 200);
+}
+END_TEST
+
 /* ---- answers ------------------------------------------------------------------------------- */
 
 enum { TAKEN = SV_RECORDER_TAKEN, AGAIN = SV_RECORDER_AGAIN, GIVEN_UP = SV_RECORDER_GIVEN_UP };
@@ -728,6 +758,39 @@ START_TEST(tries_are_further_and_further_apart_and_come_to_an_end)
 	note("t"); /* of which there is another try when it happens again */
 	now += MINUTE;
 	ck_assert_uint_eq(flush(), 1);
+}
+END_TEST
+
+START_TEST(what_was_sent_once_is_tried_as_long_again)
+{
+	struct sv_recorder_request q;
+
+	note("t");
+	flush();
+	now += 2LL * SV_RECORDER_TRY_MS;
+	note("t");
+	q = take();
+	ck_assert_int_eq(answer(&q, 500), SV_RECORDER_AGAIN);
+}
+END_TEST
+
+START_TEST(what_was_dropped_is_tried_as_long_again)
+{
+	struct sv_recorder_request q;
+
+	note("t");
+	flush();
+	now += MINUTE;
+	note("t");
+	q = take();
+	ck_assert_int_eq(answer(&q, 500), SV_RECORDER_AGAIN);
+	note_each(0, SV_RECORDER_WAITING_MAX);
+	ck_assert_uint_eq(r.counts.dropped, 1);
+	now += 2LL * SV_RECORDER_TRY_MS;
+	ck_assert_uint_eq(flush(), SV_RECORDER_WAITING_MAX);
+	note("t");
+	q = take();
+	ck_assert_int_eq(answer(&q, 500), SV_RECORDER_AGAIN);
 }
 END_TEST
 
@@ -889,10 +952,13 @@ T_SUITE(recorder)
 	T_TEST(requests_of_one_moment_are_few);
 	T_TEST(over_256_that_wait_the_oldest_repetition_goes);
 	T_TEST(over_1024_that_are_known_the_oldest_is_forgotten);
+	T_TEST(what_waits_is_not_forgotten);
 	T_EACH(answers_decide_what_is_sent_next, answers);
 	T_TEST(an_event_that_expired_is_made_anew_with_its_count);
 	T_TEST(a_try_after_a_lost_answer_has_the_same_name);
 	T_TEST(tries_are_further_and_further_apart_and_come_to_an_end);
+	T_TEST(what_was_sent_once_is_tried_as_long_again);
+	T_TEST(what_was_dropped_is_tried_as_long_again);
 	T_TEST(a_try_costs_no_second_token);
 	T_TEST(others_wait_while_the_server_is_in_trouble);
 	T_EACH(the_server_is_left_alone_as_long_as_it_asks_for, retry_after);
