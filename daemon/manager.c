@@ -435,6 +435,16 @@ static bool may_start(const struct sv_worker *w)
 	       (w->in_flight < IN_FLIGHT_MAX && w->in_flight_size < IN_FLIGHT_SIZE_MAX);
 }
 
+/* Before volumes are looked at: a new one may need a Secret that has to be asked about first. */
+static void attend(struct sv_manager *m)
+{
+	int o;
+
+	for (o = 0; o < SV_N_ORIGINS; o++)
+		if (m->sources[o] && m->sources[o]->attend)
+			m->sources[o]->attend(m->sources[o]);
+}
+
 static void work(struct sv_manager *m)
 {
 	struct sv_actual *a = NULL;
@@ -445,6 +455,7 @@ static void work(struct sv_manager *m)
 		settle(m);
 		return;
 	}
+	attend(m);
 	wait = sv_actuals_wake(&m->actuals, sv_monotonic_ms());
 	while (may_start(&m->worker) && (a = sv_actuals_dequeue(&m->actuals)))
 		look_at(m, a);
@@ -473,6 +484,7 @@ static void on_interest(void *arg, enum sv_origin origin, const char *ns, const 
 
 	if (m->sources[origin] && m->sources[origin]->interest)
 		m->sources[origin]->interest(m->sources[origin], ns, name);
+	m->dirty = true;
 }
 
 int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,

@@ -178,12 +178,15 @@ static void pods_failed(struct sv_kube_watch *w, const struct sv_wire_status *st
 	sv_log_debug("%s: pods: %s", k->server.name, text);
 	if (status->code == 403)
 		sv_kube_problems_set(&k->problems, "Pod", "", "", "Forbidden", text);
-	else if (status->code >= 400 && status->code != 410 && w->reflector.failures > 1)
+	else if (status->code != 410 && w->reflector.failures > 1)
 		sv_kube_problems_set(&k->problems, "Pod", "", "", "SourceUnavailable", text);
-	if (status->code >= 400 && status->code != 410)
+	if (status->code != 410 && !k->pods.reflector.synced)
 		sv_manager_report_stuck(k->manager);
-	/* a watch that was cut: is it the server that we knew? */
-	if (status->code == 0 && !w->listing)
+	/*
+	 * A watch that was cut: is it the server that we knew? One that was refused: a list ends the
+	 * complaint.
+	 */
+	if (!w->reflector.listing)
 		sv_reflector_restart(&w->reflector, SV_LIST_SEEN);
 }
 
@@ -345,6 +348,11 @@ static void interest(struct sv_source *source, const char *ns, const char *name)
 	sv_kube_secrets_interest(&((struct kube *)source)->secrets, ns, name);
 }
 
+static void attend(struct sv_source *source)
+{
+	sv_kube_secrets_attend(&((struct kube *)source)->secrets);
+}
+
 static int refill(struct sv_source *source, struct sv_secret *secret, struct sv_err *err)
 {
 	return sv_kube_secrets_refill(&((struct kube *)source)->secrets, secret, err);
@@ -430,6 +438,7 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 					.each_problem = each_problem,
 					.reload = reload,
 					.interest = interest,
+					.attend = attend,
 					.refill = refill,
 					.event = event,
 					.lease = lease,

@@ -25,8 +25,12 @@ struct sv_source {
 	void (*report)(struct sv_source *s, struct json_object *list);
 	void (*each_problem)(struct sv_source *s, sv_problem_fn fn, void *arg);
 	void (*reload)(struct sv_source *s); /* read everything again */
-	/* Who needs a Secret may have changed, see sv_desired_users(). NULL: it does not matter. */
+	/*
+	 * Who needs a Secret may have changed, see sv_desired_users(). NULL: it does not matter. Only
+	 * noted: attend() is called before any volume is looked at, and may act on it.
+	 */
 	void (*interest)(struct sv_source *s, const char *ns, const char *name);
+	void (*attend)(struct sv_source *s); /* NULL where interest() is */
 	/*
 	 * Learn of Secrets that no volume needs, for as long as the lease lasts. NULL: a source that
 	 * knows all it has. @ready is called when all of them have been answered, one way or another;

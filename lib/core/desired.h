@@ -68,6 +68,7 @@ struct sv_desired_secret {
 	bool asked;               /* it, or its values, were asked for in vain */
 	struct sv_wanted **users;
 	size_t n_users, cap_users;
+	uint64_t joins;      /* volumes that have become users, ever */
 	unsigned holds;      /* see sv_desired_hold_secret() */
 	int64_t updated_ms;  /* Unix time of the last put */
 	uint64_t generation; /* how often it was put; 0: never */
@@ -131,9 +132,12 @@ int sv_desired_hold_secret(struct sv_desired *d, enum sv_origin origin, const ch
 			   const char *name);
 void sv_desired_release_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			       const char *name);
-/* How many volumes that a container mounts name the Secret (R21, R79). */
+/*
+ * How many volumes that a container mounts name the Secret (R21, R79). @joins: how many have come to
+ * do so since it is known; may be NULL.
+ */
 size_t sv_desired_users(const struct sv_desired *d, enum sv_origin origin, const char *ns,
-			const char *name);
+			const char *name, uint64_t *joins);
 /* A Secret of that name exists but was refused; NULL takes that back. Return: 0 or -ENOMEM. */
 int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			     const char *name, const char *text);
