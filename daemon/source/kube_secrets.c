@@ -520,12 +520,7 @@ static void look_at(struct sv_kube_secrets *k, const char *key)
 void sv_kube_secrets_interest(struct sv_kube_secrets *k, const char *ns, const char *name)
 {
 	char *key = sv_asprintf("%s/%s", ns, name);
-	const struct secret *s = key ? sv_strmap_get(&k->items, key) : NULL;
 
-	/* At once, before a volume that is new is made from what may have been replaced. */
-	if (s && s->immutable && s->answered &&
-	    sv_desired_users(&k->manager->desired, ORIGIN, ns, name) > s->users)
-		sv_manager_forget_secret(k->manager, ORIGIN, ns, name);
 	if (!key || sv_strmap_get(&k->touched, key) || sv_strmap_put(&k->touched, key, key) < 0) {
 		if (!key)
 			check(-ENOMEM);
