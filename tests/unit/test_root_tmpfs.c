@@ -16,7 +16,7 @@
 #include "../support/support.h"
 
 static const struct sv_tmpfs_opts plain = {
-	.medium = SV_MEDIUM_TMPFS, .size = 1 << 20, .mode = 01777, .gid = -1
+	.medium = SV_MEDIUM_TMPFS, .size = 1 << 20, .mode = 01777, .gid = -1, .id = "v"
 };
 
 static int new_fs(const struct sv_tmpfs_opts *opts)
@@ -253,14 +253,14 @@ START_TEST(a_mount_is_told_from_a_directory)
 	for (i = 0; i < SV_ARRAY_SIZE(want); i++) {
 		fd = open_dir(want[i].name);
 		ck_assert_int_eq(sv_tmpfs_is_mount(fd), want[i].mount);
-		ck_assert_int_eq(sv_tmpfs_is_volume(fd), want[i].volume);
+		ck_assert_int_eq(sv_tmpfs_is_volume(fd, "v"), want[i].volume);
 		close(fd);
 	}
 	fd = open_dir("bound");
 	ck_assert_int_eq(sv_tmpfs_is_mount(fd), 1);
 	close(fd);
 	fd = openat(t_dirfd, "v/file", O_RDONLY | O_CLOEXEC); /* in one, but not its root */
-	ck_assert_int_eq(sv_tmpfs_is_volume(fd), 0);
+	ck_assert_int_eq(sv_tmpfs_is_volume(fd, "v"), 0);
 	close(fd);
 	ck_assert_int_eq(sv_tmpfs_is_mount(-1), -EBADF);
 }

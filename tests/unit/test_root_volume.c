@@ -146,7 +146,7 @@ static bool is_volume(const char *id)
 {
 	sv_autoclose int fd = openat(node.root_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd >= 0 && sv_tmpfs_is_volume(fd) == 1;
+	return fd >= 0 && sv_tmpfs_is_volume(fd, id) == 1;
 }
 
 #define EMPTY_VOLUME                                             \
@@ -360,7 +360,7 @@ START_TEST(a_file_is_not_replaced)
 {
 	close(sv_open_dirs(node.root_fd, DIR_OF("u"), 0750, (gid_t)-1, false, NULL));
 	t_write(node.root_fd, ID, "x");
-	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by something");
 	expect_root("pods/ 0750 0\npods/u/ 0750 0\npods/u/volumes/ 0750 0\n"
 		    "pods/u/volumes/kubernetes.io~secret/ 0750 0\n"
 		    "pods/u/volumes/kubernetes.io~secret/v 0644 0 =x");
@@ -372,11 +372,11 @@ START_TEST(a_link_is_not_followed)
 	close(sv_open_dirs(node.root_fd, DIR_OF("u"), 0750, (gid_t)-1, false, NULL));
 	ck_assert_int_eq(mkdirat(t_dirfd, "outside", 0755), 0);
 	ck_assert_int_eq(symlinkat("/mnt/outside", node.root_fd, ID), 0);
-	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by something");
 	ck_assert_int_eq(unlinkat(node.root_fd, ID, 0), 0);
 	ck_assert_int_eq(unlinkat(node.root_fd, DIR_OF("u"), AT_REMOVEDIR), 0);
 	ck_assert_int_eq(symlinkat("/mnt/outside", node.root_fd, DIR_OF("u")), 0);
-	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by something");
 	{
 		sv_autoclose int fd =
 			openat(t_dirfd, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
