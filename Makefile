@@ -136,7 +136,7 @@ $(KUBE_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/uni
 # System calls that tests/fault makes fail; allocations it catches by itself.
 FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat __readlinkat_chk renameat \
                read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fsconfig \
-               fsmount mount_setattr move_mount open_tree umount2 getrandom mnt_table_parse_file
+               fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom mnt_table_parse_file
 $(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
 	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
