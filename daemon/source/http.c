@@ -255,6 +255,25 @@ static void request_free(struct sv_http_request *r)
 	free(r);
 }
 
+/* libcurl's texts say how long it took: the same trouble is to read the same every time. */
+static void drop_durations(char *text)
+{
+	char *p = text;
+
+	while ((p = strstr(p, " after "))) {
+		size_t n = strspn(p + 7, "0123456789");
+		const char *rest = p + 7 + n;
+		size_t unit = strncmp(rest, " milliseconds", 13) == 0 ? 13 :
+			      strncmp(rest, " ms", 3) == 0            ? 3 :
+									0;
+
+		if (n && unit)
+			memmove(p, rest + unit, strlen(rest + unit) + 1);
+		else
+			p += 7;
+	}
+}
+
 static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 {
 	struct sv_http_call call = r->call;
@@ -269,6 +288,7 @@ static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 
 	if (!end.whole)
 		sv_text_escape(text, sizeof(text), why);
+	drop_durations(text);
 	if (curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
 		end.retry_after_ms = after < INT32_MAX / 1000 ? (int64_t)after * 1000 : INT32_MAX;
 	r->http->counts.answers[call.verb][class < SV_HTTP_N_CLASSES ? class : 0]++;
@@ -695,7 +715,7 @@ int sv_http_new(uv_loop_t *loop, struct sv_http **ret, struct sv_err *err)
 void sv_http_reset(struct sv_http *h, const char *why)
 {
 	struct sv_http_request *r, *old = h->requests;
-	CURLM *fresh = make_multi(h), *multi = h->multi;
+	CURLM *fresh = h->stopped ? NULL : make_multi(h), *multi = h->multi;
 
 	if (!fresh)
 		return; /* as it was: requests end by their own limits */

@@ -173,7 +173,7 @@ static void pods_failed(struct sv_kube_watch *w, const struct sv_wire_status *st
 	struct kube *k = w->arg;
 
 	(void)delay_ms;
-	if (sv_kube_server_judge(&k->server, w->code, text))
+	if (sv_kube_server_judge(&k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: pods: %s", k->server.name, text);
 	if (status->code == 403)

@@ -192,7 +192,7 @@ static void secret_failed(struct sv_kube_watch *w, const struct sv_wire_status *
 	struct sv_kube_secrets *k = s->all;
 
 	(void)delay_ms;
-	if (sv_kube_server_judge(k->server, w->code, text))
+	if (sv_kube_server_judge(k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: secret %s: %s", k->server->name, s->key, text);
 	judge_secret(s, w, status, text);
@@ -308,7 +308,7 @@ static void namespace_failed(struct sv_kube_watch *w, const struct sv_wire_statu
 	const struct refusal r = { w, status, text };
 
 	(void)delay_ms;
-	if (sv_kube_server_judge(k->server, w->code, text))
+	if (sv_kube_server_judge(k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: secrets of namespace %s: %s", k->server->name, namespace_of(w)->name,
 		     text);

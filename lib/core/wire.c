@@ -232,6 +232,15 @@ void sv_wire_name(const char *head, size_t len, char *ret, size_t size)
 		sv_text_escape(ret, size, text);
 }
 
+bool sv_wire_deletes(const char *head, size_t len)
+{
+	static const char mark[] = "\"type\":\"DELETED\"";
+	const char *object = memmem(head, len, "\"object\":", 9);
+
+	/* an object may hold such words, too */
+	return object && memmem(head, (size_t)(object - head), mark, strlen(mark));
+}
+
 /* ---- versions ------------------------------------------------------------------------------ */
 
 static bool is_number(const char *s)

@@ -261,6 +261,24 @@ START_TEST(an_object_that_was_left_out_is_named_where_its_head_says_so)
 }
 END_TEST
 
+static const struct {
+	const char *head;
+	bool want;
+} deletions[] = {
+	{ "{\"type\":\"DELETED\",\"object\":{\"kind\"", true },
+	{ "{\"type\":\"MODIFIED\",\"object\":{\"kind\"", false },
+	{ "{\"type\":\"MODIFIED\",\"object\":{\"x\":{\"type\":\"DELETED\",\"object\":1}}", false },
+	{ "{\"type\":\"DELETED\"", false },
+	{ "", false },
+};
+
+START_TEST(a_deletion_is_known_by_the_head_of_its_event)
+{
+	ck_assert_int_eq(sv_wire_deletes(deletions[_i].head, strlen(deletions[_i].head)),
+			 deletions[_i].want);
+}
+END_TEST
+
 /* ---- versions ------------------------------------------------------------------------------ */
 
 static const struct {
@@ -304,5 +322,6 @@ T_SUITE(wire)
 	T_TEST(what_a_server_sent_is_in_no_message);
 	T_EACH(the_rest_of_a_list_has_its_version_and_its_token, lists);
 	T_EACH(an_object_that_was_left_out_is_named_where_its_head_says_so, heads);
+	T_EACH(a_deletion_is_known_by_the_head_of_its_event, deletions);
 	T_EACH(versions_compare_as_numbers_where_they_are_numbers, versions);
 }
