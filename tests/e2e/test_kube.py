@@ -480,6 +480,17 @@ def an_outage_harms_nobody_and_its_end_is_noticed():
                  "generations of volumes that did not change")
 
 
+@suite.test
+def half_a_minute_of_a_failing_network_leaves_every_volume_as_its_secret_is():
+    if cluster.why_not():  # else the program starts a server of its own
+        raise harness.Skip(cluster.why_not())
+    done = subprocess.run(
+        ["setpriv", "--pdeathsig", "TERM", "--", os.path.join(os.path.dirname(__file__), "kube-torture"),
+         "--build", harness.options.build, "--seconds", "30"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False)
+    check_eq(done.returncode, 0, "kube-torture: %s%s" % (done.stdout[-2000:], done.stderr[-2000:]))
+
+
 # ---- both sources ----------------------------------------------------------------------------
 
 
