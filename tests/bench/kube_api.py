@@ -64,6 +64,17 @@ def established(pid):
     return n
 
 
+def scheduled_ms(pid):
+    """Over all threads: milliseconds on a processor, and milliseconds of waiting for one."""
+    ran = waited = 0
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="utf-8") as f:
+            fields = f.read().split()
+        ran += int(fields[0]) / 1e6
+        waited += int(fields[1]) / 1e6
+    return ran, waited
+
+
 class Line:
     """A TLS connection to the API server as its admin, read without waiting."""
 
@@ -275,7 +286,11 @@ def measure(add, build, outage_s, updates=N_UPDATES):
                 f"high water {kib_of(node.pid, 'VmHWM') / 1024:.1f}")
             add("kube", "TCP connections", established(node.pid), "",
                 note=f"by the kernel; by its own count {node.connections()}")
+            before = scheduled_ms(node.pid)
             add_updates(add, update_all(node, updates))
+            ran, waited = (b - a for a, b in zip(before, scheduled_ms(node.pid)))
+            add("kube", "processor time of an update", ran / updates, "ms",
+                note=f"and {waited / updates:.1f} of waiting for a processor that others had")
             add("kube", "VmRSS after the updates", kib_of(node.pid, "VmRSS") / 1024, "MiB",
                 limit=25)
             during, starting, after = outage(node, outage_s)
