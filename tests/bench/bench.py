@@ -5,7 +5,8 @@
 The floor (floor.c) makes the same volumes by raw system calls, on the same kind of file
 system, turn and turn about with what is measured. Every figure that has a goal is marked ok or
 MISSED. One manifest file holds one Pod and its Secret as two documents: the form in which a
-manifest is edited, and one change of a file is then one change of a volume.
+manifest is edited, and one change of a file is then one change of a volume. What comes from an API
+server is in kube_api.py.
 
 Everything happens in a private mount namespace, on tmpfs, as /run is. Needs root.
 """
