@@ -263,6 +263,9 @@ static void apply(struct daemon *d, const struct sv_config *new)
 			"node-name and swap-policy change with a restart only");
 	old->volume_size_limit = new->volume_size_limit;
 	old->manifest_size_limit = new->manifest_size_limit;
+	old->secrets_size_limit = new->secrets_size_limit;
+	old->pod_limit = new->pod_limit;
+	old->volume_limit = new->volume_limit;
 	old->grace_ms = new->grace_ms;
 	old->log_level = new->log_level;
 	old->log_format = new->log_format;

@@ -112,6 +112,8 @@ static int read_data(struct sv_decoder *d, struct json_object *tree, struct sv_s
 	    (strings ? (size_t)json_object_object_length(strings) : 0);
 	if (n == 0)
 		return 0;
+	if (n > SV_SECRET_KEYS_MAX)
+		return sv_reject_many(d, "data", n, SV_SECRET_KEYS_MAX);
 	s->keys = calloc(n, sizeof(*s->keys));
 	if (!s->keys)
 		return -ENOMEM;
