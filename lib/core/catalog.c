@@ -620,7 +620,7 @@ static struct sums sum_up(const struct entry *entries, size_t n)
 			s.volumes += pod->volumes[j].type != SV_VOLUME_OTHER;
 		s.secrets_size += secret ? SV_SECRET_COST : 0;
 		for (j = 0; secret && j < secret->n_keys; j++)
-			s.secrets_size += strlen(secret->keys[j].name) + secret->keys[j].value.len;
+			s.secrets_size += strlen(secret->keys[j].name) + secret->keys[j].size;
 	}
 	return s;
 }
