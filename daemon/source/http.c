@@ -255,22 +255,36 @@ static void request_free(struct sv_http_request *r)
 	free(r);
 }
 
-/* libcurl's texts say how long it took: the same trouble is to read the same every time. */
-static void drop_durations(char *text)
+/*
+ * libcurl's texts say how long it took, and on which stream of how many that all ended for the same
+ * reason: the same trouble is to read the same every time.
+ */
+static void drop_numbers(char *text)
 {
-	char *p = text;
+	static const struct {
+		const char *before, *after;
+		size_t kept; /* of what is before */
+	} around[] = {
+		{ " after ", " milliseconds", 0 },
+		{ " after ", " ms", 0 },
+		{ "HTTP/2 stream ", " ", sizeof("HTTP/2 stream ") - 1 },
+	};
+	size_t i;
 
-	while ((p = strstr(p, " after "))) {
-		size_t n = strspn(p + 7, "0123456789");
-		const char *rest = p + 7 + n;
-		size_t unit = strncmp(rest, " milliseconds", 13) == 0 ? 13 :
-			      strncmp(rest, " ms", 3) == 0            ? 3 :
-									0;
+	for (i = 0; i < SV_ARRAY_SIZE(around); i++) {
+		size_t before = strlen(around[i].before), after = strlen(around[i].after);
+		char *p = text;
 
-		if (n && unit)
-			memmove(p, rest + unit, strlen(rest + unit) + 1);
-		else
-			p += 7;
+		while ((p = strstr(p, around[i].before))) {
+			size_t n = strspn(p + before, "0123456789");
+			const char *rest = p + before + n;
+
+			p += around[i].kept;
+			if (n && strncmp(rest, around[i].after, after) == 0)
+				memmove(p, rest + after, strlen(rest + after) + 1);
+			else
+				p += before - around[i].kept;
+		}
 	}
 }
 
@@ -288,7 +302,7 @@ static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 
 	if (!end.whole)
 		sv_text_escape(text, sizeof(text), why);
-	drop_durations(text);
+	drop_numbers(text);
 	if (curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
 		end.retry_after_ms = after < INT32_MAX / 1000 ? (int64_t)after * 1000 : INT32_MAX;
 	r->http->counts.answers[call.verb][class < SV_HTTP_N_CLASSES ? class : 0]++;
