@@ -18,7 +18,7 @@
 
 #define SV_KUBE_UNANSWERED_MAX 64 /* requests sent and not answered yet; others wait */
 #define SV_KUBE_SILENCE_MS 30000  /* without a byte from the server: ask whether it is there */
-#define SV_KUBE_PROBE_MS 5000     /* how long it may take to answer that; most between two */
+#define SV_KUBE_PROBE_MS 10000    /* how long it may take to answer that; most between two */
 
 /* A place in the queue; embedded in whoever wants to send. */
 struct sv_kube_turn {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,12 @@ static int open_last(const struct sv_node *n, const char *path)
 
 /* ---- by-name links ------------------------------------------------------------------------- */
 
+/*
+ * A name is not one volume's alone: a Pod that replaces another of its name is published while the
+ * other one's volume is taken down. Links, and the directories above them, change one at a time.
+ */
+static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
+
 /* "by-name/NS/POD" of a volume's link; its target is the volume's path from there. */
 static char *name_dir(const char *ns, const char *pod)
 {
@@ -250,7 +257,7 @@ static char *name_target(const struct sv_action *action)
 	return sv_asprintf("../../../%s", action->id);
 }
 
-static int link_name(const struct sv_node *n, struct sv_action *action)
+static int link_locked(const struct sv_node *n, struct sv_action *action)
 {
 	struct sv_err *err = &action->err;
 	sv_autofree char *dir = name_dir(action->ns, action->pod);
@@ -284,6 +291,16 @@ static int link_name(const struct sv_node *n, struct sv_action *action)
 	return 0;
 }
 
+static int link_name(const struct sv_node *n, struct sv_action *action)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&names_lock);
+	r = link_locked(n, action);
+	(void)pthread_mutex_unlock(&names_lock);
+	return r;
+}
+
 static void unlink_one(int dirfd, const char *name, const char *target)
 {
 	char found[PATH_MAX];
@@ -309,11 +326,13 @@ static void unlink_name(const struct sv_node *n, const struct sv_action *action,
 	target = name_target(action);
 	if (!dir || !target)
 		return;
+	(void)pthread_mutex_lock(&names_lock);
 	fd = sv_open_on_mount(n->root_fd, dir, O_RDONLY | O_DIRECTORY);
-	if (fd < 0)
-		return;
-	unlink_one(fd, action->volume, target);
-	sv_remove_dirs(n->root_fd, dir, 1);
+	if (fd >= 0) {
+		unlink_one(fd, action->volume, target);
+		sv_remove_dirs(n->root_fd, dir, 1);
+	}
+	(void)pthread_mutex_unlock(&names_lock);
 }
 
 /* ---- publishing ---------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ struct t_api *k_api;
 struct sv_manager k_manager;
 struct sv_source *k_source;
 uv_loop_t k_loop;
+char k_hint[SV_ERR_MAX];
 
 static struct sv_node node;
 static int64_t until_ms;
@@ -44,6 +46,20 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 		ret->tv_sec++;
 	}
 	return r;
+}
+
+/* Jitter that is the same in every run. */
+ssize_t getrandom(void *ptr, size_t len, unsigned flags)
+{
+	static uint32_t state = 1;
+	size_t i;
+
+	(void)flags;
+	for (i = 0; i < len; i++) {
+		state = state * 1103515245 + 12345;
+		((unsigned char *)ptr)[i] = (unsigned char)(state >> 16);
+	}
+	return (ssize_t)len;
 }
 
 int64_t k_now_ms(void)
@@ -83,7 +99,8 @@ void k_step(int64_t most_ms, const char *what)
 	ms = uv_backend_timeout(&k_loop);
 	if (ms == 0 || k_manager.worker.in_flight || poll(&fd, 1, FLIGHT_MS) > 0)
 		return;
-	ck_assert_msg(!what || (ms >= 0 && k_now_ms() < until_ms), "never: %s", what);
+	ck_assert_msg(!what || (ms >= 0 && k_now_ms() < until_ms), "never: %s%s%s", what,
+		      *k_hint ? ": " : "", k_hint);
 	if (ms < 0 || ms > most_ms)
 		ms = most_ms;
 	__atomic_add_fetch(&skipped_ms, ms, __ATOMIC_RELAXED);

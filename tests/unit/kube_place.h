@@ -53,6 +53,7 @@ void k_token(const char *token); /* into the file that the kubeconfig names; NUL
 			k_step(K_MINUTE, #what); \
 		k_check_until();                 \
 	} while (0)
+extern char k_hint[SV_ERR_MAX]; /* is printed with it: what holds things up */
 void k_begin_until(void);
 void k_check_until(void);
 void k_step(int64_t most_ms, const char *what);

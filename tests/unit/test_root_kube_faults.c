@@ -453,17 +453,22 @@ START_TEST(a_token_that_was_replaced_is_read_again)
 }
 END_TEST
 
-/* The file is replaced while the request is under way. */
+/* The file is replaced while three requests are under way. */
 static bool refuse_first(void *arg, struct t_api_req *req)
 {
-	unsigned *n = arg;
+	static struct t_api_req *held[3];
+	unsigned *n = arg, i;
 	const char *token = t_api_header(req, "authorization");
 
-	if (token && strcmp(token, "Bearer second") == 0)
+	if (!token || strcmp(token, "Bearer first") != 0)
 		return false;
-	if ((*n)++ == 0)
-		k_token("second");
-	t_api_reply(req, 401, NULL, "{}", 2);
+	ck_assert_uint_lt(*n, 3);
+	held[(*n)++] = req;
+	if (*n < 3)
+		return true;
+	k_token("second");
+	for (i = 0; i < 3; i++)
+		t_api_reply(held[i], 401, NULL, "{}", 2);
 	return true;
 }
 
@@ -990,9 +995,20 @@ static bool all_is_right(void)
 	static const char *const pods[] = { "p0", "p1", "p2", "p3" };
 	size_t i;
 
-	for (i = 0; i < SV_ARRAY_SIZE(pods); i++)
-		if (!volume_is_right(pods[i], "v") || !volume_is_right(pods[i], "w"))
-			return false;
+	for (i = 0; i < 2 * SV_ARRAY_SIZE(pods); i++) {
+		const char *pod = pods[i / 2], *volume = i % 2 ? "v" : "w";
+		sv_autofree char *name = sv_asprintf("%s/%s", pod, volume);
+		sv_autofree char *file = sv_asprintf("%s/k", name);
+		sv_autofree char *value = wanted_value(pod, volume);
+
+		if (volume_is_right(pod, volume))
+			continue;
+		(void)snprintf(k_hint, sizeof(k_hint), "%s is %s with '%s', not '%s', %zu watches",
+			       name, k_state(name), k_file(file), value ? value : "",
+			       t_api_n_watches(k_api));
+		return false;
+	}
+	(void)snprintf(k_hint, sizeof(k_hint), "problems: %zu", k_problems());
 	return k_problems() == 0 && k_is_up();
 }
 

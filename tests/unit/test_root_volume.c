@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -982,6 +983,44 @@ START_TEST(adopting_may_be_stopped)
 }
 END_TEST
 
+static void *carry_out(void *action)
+{
+	sv_volume_carry_out(&node, action);
+	return NULL;
+}
+
+/* A Pod replaces another of its name: one volume comes while the other one goes. */
+START_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes)
+{
+	int i;
+
+	for (i = 0; i < 600; i++) {
+		sv_autofree char *id = sv_asprintf("pods/u%d/volumes/kubernetes.io~secret/v", i);
+		sv_autofree char *next_id =
+			sv_asprintf("pods/u%d/volumes/kubernetes.io~secret/v", i + 1);
+		sv_autofree char *want = sv_asprintf("../../../%s", next_id), *link = NULL;
+		struct sv_action *old, *new;
+		pthread_t threads[2];
+
+		if (i == 0)
+			succeeded(sync_at(id, "p", plan_of("k=1", "")));
+		mounted = true;
+		old = make_action(SV_ACTION_REMOVE, id, "p");
+		mounted = false;
+		new = make_action(SV_ACTION_SYNC, next_id, "p");
+		new->plan = plan_of("k=2", "");
+		ck_assert_int_eq(pthread_create(&threads[0], NULL, carry_out, old), 0);
+		ck_assert_int_eq(pthread_create(&threads[1], NULL, carry_out, new), 0);
+		pthread_join(threads[0], NULL);
+		pthread_join(threads[1], NULL);
+		succeeded(old);
+		succeeded(new);
+		link = t_link(node.root_fd, "by-name/default/p/v");
+		ck_assert_pstr_eq(link, want);
+	}
+}
+END_TEST
+
 T_SUITE(volume)
 {
 	T_AROUND(setup, teardown);
@@ -1025,4 +1064,5 @@ T_SUITE(volume)
 	T_TEST(mounts_of_others_are_not_adopted);
 	T_TEST(a_volume_without_a_name_is_adopted_all_the_same);
 	T_TEST(adopting_may_be_stopped);
+	T_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes);
 }
