@@ -21,6 +21,7 @@ SBINDIR  ?= $(PREFIX)/sbin
 LIBDIR   ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR   ?= $(PREFIX)/share/man
+DOCDIR   ?= $(PREFIX)/share/doc/secretvold
 BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR   ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
@@ -33,14 +34,14 @@ Q        := $(if $(V),,@)
 # ---- what Debian provides; the one list -------------------------------------------------------
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libjson-c-dev libmount-dev libyaml-dev \
               libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev uuid-dev \
-              libseccomp-dev libcap-ng-dev
+              libseccomp-dev libcap-ng-dev libssl-dev nettle-dev
 DEPS_CHECK := check python3 python3-yaml curl util-linux runc crun podman catatonit busybox-static bubblewrap
 DEPS_DEB   := debhelper dpkg-dev fakeroot
 CI_PACKAGES := $(DEPS_DEB) lintian systemd-container \
               clang clang-format clang-tidy libclang-rt-14-dev cppcheck valgrind shellcheck \
               prometheus mandoc zsh fish
 
-PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid libseccomp libcap-ng
+PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid libseccomp libcap-ng libcrypto nettle
 
 # Run by its file: a user's PATH may hold a python without Debian's modules.
 PYTHON   ?= /usr/bin/python3
@@ -73,10 +74,15 @@ FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 LIB    := $(BUILD)/libsecretvol.a
 SOLIB  := $(BUILD)/libsecretvol.so.$(SOVERSION)
 DAEMON := $(BUILD)/secretvold
+# The daemon for tests to run inside themselves: without its main(), and without the allocator
+# that wipes, as tests bring their own. Not installed.
+DAEMON_LIB := $(BUILD)/libdaemon.a
 CTL    := $(BUILD)/secretvolctl
 UNITS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+KUBE_UNITS := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_root_kube%,$(UNIT_SRC)))
 FAULTS := $(FAULT_SRC:tests/fault/%.c=$(BUILD)/tests/unit/%)
 BENCHES := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
+FAKE   := $(BUILD)/tests/fake/apiserver
 
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -95,6 +101,10 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIB): $(call objs,$(LIB_SRC))
+	$(if $(Q),@echo "  AR      $@")
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(DAEMON_LIB): $(call objs,$(filter-out daemon/main.c daemon/wipe.c,$(DAEMON_SRC)))
 	$(if $(Q),@echo "  AR      $@")
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -118,17 +128,22 @@ $(DAEMON): $(call objs,$(DAEMON_SRC)) $(LIB)
 	$(call link)
 $(CTL): $(call objs,$(CTL_SRC)) $(LIB)
 	$(call link)
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(LIB)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
+	$(call link,$(shell pkg-config --libs check))
+# These share a place to run the Kubernetes source in, with a clock of its own.
+$(KUBE_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/kube_place.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
 	$(call link,$(shell pkg-config --libs check))
 # System calls that tests/fault makes fail; allocations it catches by itself.
 FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat __readlinkat_chk renameat \
                read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fsconfig \
                fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom mnt_table_parse_file
-$(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault.o $(call objs,$(SUPPORT_SRC)) $(LIB)
+$(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
 	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call link)
-$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(LIB)
+$(FAKE): $(BUILD)/tests/fake/apiserver.o $(call objs,$(filter tests/support/apiserver%,$(SUPPORT_SRC))) $(LIB)
+	$(call link)
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(DAEMON_LIB) $(LIB)
 	$(call link,-fsanitize=fuzzer)
 
 # ---- dependencies ----------------------------------------------------------------------------
@@ -142,7 +157,7 @@ have-deps = dpkg-query -W -f='$${db:Status-Status}\n' $(1) 2>/dev/null | grep -c
             grep -qx $(words $(1)) || $(MAKE) --no-print-directory deps $(2)
 
 # ---- tests -----------------------------------------------------------------------------------
-tests: all $(UNITS) $(FAULTS) $(BENCHES)
+tests: all $(UNITS) $(FAULTS) $(BENCHES) $(FAKE)
 
 check:
 	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
@@ -159,7 +174,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) tests/e2e/demo
 
-bench: all $(BENCHES)
+bench: all $(BENCHES) $(FAKE)
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD)
 
 # Built by clang, with libFuzzer's coverage in the library too, in a directory of its own.
@@ -209,6 +224,7 @@ install: all
 	sed -e 's|@SBINDIR@|$(SBINDIR)|' systemd/secretvold.service >$(DESTDIR)$(UNITDIR)/secretvold.service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/secretvold.service
 	install -m 0644 systemd/secretvold.socket $(DESTDIR)$(UNITDIR)
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/examples/secretvold.service.d systemd/secretvold.service.d/kubelet.conf
 	install -D -m 0644 systemd/sysusers.conf $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/secretvold.conf
 	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/secretvold.conf
 	install -D -m 0644 systemd/secretvold.catalog $(DESTDIR)$(SYSTEMDDIR)/systemd/catalog/secretvold.catalog

@@ -360,6 +360,32 @@ static const char *member(struct json_object *o, const char *key)
 	return json_object_get_string(node);
 }
 
+bool sv_api_is_env(const struct sv_api_request *req)
+{
+	return req->is_root && strcmp(req->path, "/v1/env") == 0 &&
+	       strcmp(req->method, "POST") == 0;
+}
+
+static const char *env_namespace(struct json_object *body)
+{
+	return member(body, "namespace") ? member(body, "namespace") : "default";
+}
+
+int sv_api_lease(const struct sv_api_context *x, const struct sv_api_request *req,
+		 void (*ready)(void *arg), void *arg, struct sv_env_lease *ret)
+{
+	struct json_object *body = NULL;
+	int r = 0;
+
+	*ret = (struct sv_env_lease){ 0 };
+	if (sv_json_parse(req->body ? req->body : "", req->body_len, &body, NULL, NULL) == 0 &&
+	    json_object_is_type(body, json_type_object) && member(body, "pod"))
+		r = sv_manager_lease(x->manager, env_namespace(body), member(body, "pod"),
+				     member(body, "container"), ready, arg, ret);
+	json_object_put(body);
+	return r;
+}
+
 static void answer_env(const struct sv_api_context *x, const struct sv_api_request *req,
 		       struct sv_api_answer *ret)
 {
@@ -381,9 +407,8 @@ static void answer_env(const struct sv_api_context *x, const struct sv_api_reque
 		json_object_put(body);
 		return;
 	}
-	r = sv_manager_env(
-		x->manager, member(body, "namespace") ? member(body, "namespace") : "default",
-		member(body, "pod"), member(body, "container"), &opts, &pod, &c, &env, &err);
+	r = sv_manager_env(x->manager, env_namespace(body), member(body, "pod"),
+			   member(body, "container"), &opts, &pod, &c, &env, &err);
 	if (r == 0) {
 		o = env_json(x->manager, pod->pod, c, env, &err, &r);
 		if (r)
@@ -397,8 +422,8 @@ static void answer_env(const struct sv_api_context *x, const struct sv_api_reque
 	else if (r == -ENOENT)
 		sv_api_error(ret, 404, "", err.msg);
 	else if (r > 0)
-		sv_api_error(ret, r == SV_PLAN_E_PENDING ? 503 : 409, sv_reconcile_reason(r),
-			     err.msg);
+		sv_api_error(ret, r == SV_PLAN_E_PENDING || r == SV_PLAN_E_UNAVAILABLE ? 503 : 409,
+			     sv_reconcile_reason(r), err.msg);
 	else
 		sv_api_error(ret, 500, "", err.msg);
 }

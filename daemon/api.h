@@ -44,6 +44,11 @@ void sv_api_error(struct sv_api_answer *ret, unsigned status, const char *reason
 /* Does the request ask to follow a topic? */
 bool sv_api_is_watch(const struct sv_api_request *req, enum sv_topic *topic);
 
+/* Does it ask for an environment, and may it? Then what that needs is read first, see manager.h. */
+bool sv_api_is_env(const struct sv_api_request *req);
+int sv_api_lease(const struct sv_api_context *x, const struct sv_api_request *req,
+		 void (*ready)(void *arg), void *arg, struct sv_env_lease *ret);
+
 /* The JSON of every object of a topic; for volumes those of a namespace and Pod, NULL for all. */
 void sv_api_each(const struct sv_manager *m, enum sv_topic topic, const char *ns, const char *pod,
 		 void (*fn)(void *arg, struct json_object *o), void *arg);

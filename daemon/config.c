@@ -20,6 +20,7 @@
 
 #define CONFIG_SIZE_MAX (1 << 20)
 #define COUNT_MAX 1000000
+#define DEFAULT_MANIFESTS "/etc/secretvold/manifests"
 
 enum type {
 	STRING,
@@ -28,9 +29,11 @@ enum type {
 	COUNT,
 	DURATION,
 	SWAP,
+	KEEP,
 	LEVEL,
 	FORMAT,
 	ENV_NAMES,
+	SECRETS,
 	FLAG,
 	HELP,
 	VERSION
@@ -47,10 +50,23 @@ static const struct option_def {
 	  "configuration file (default " SV_DEFAULT_CONFIG ", absent is fine)" },
 	{ "root-dir", "DIR", STRING, offsetof(struct sv_config, root_dir), "/run/secretvold",
 	  "where volumes live; must be owned by root and not writable by others" },
-	{ "manifest-dir", "DIR", LIST, offsetof(struct sv_config, manifest_dirs),
-	  "/etc/secretvold/manifests", "directory of Pod and Secret manifests; repeatable" },
+	{ "manifest-dir", "DIR", LIST, offsetof(struct sv_config, manifest_dirs), DEFAULT_MANIFESTS,
+	  "directory of Pod and Secret manifests; repeatable" },
 	{ "node-name", "NAME", STRING, offsetof(struct sv_config, node_name), NULL,
 	  "name of this node (default: host name)" },
+	{ "kubeconfig", "FILE", STRING, offsetof(struct sv_config, kubeconfig), NULL,
+	  "watch the Kubernetes API server of this kubeconfig (default: none)" },
+	{ "kube-context", "NAME", STRING, offsetof(struct sv_config, kube_context), NULL,
+	  "context of the kubeconfig (default: its current-context)" },
+	{ "in-cluster", NULL, FLAG, offsetof(struct sv_config, in_cluster), NULL,
+	  "watch the API server with this container's service account" },
+	{ "allow-insecure-kubeconfig", NULL, FLAG,
+	  offsetof(struct sv_config, allow_insecure_kubeconfig), NULL,
+	  "permit http and insecure-skip-tls-verify in the kubeconfig" },
+	{ "secrets", "HOW", SECRETS, offsetof(struct sv_config, secrets_by_namespace), "by-name",
+	  "by-name or by-namespace: one watch for each Secret, or for each namespace" },
+	{ "no-api-events", NULL, FLAG, offsetof(struct sv_config, no_api_events), NULL,
+	  "do not write Events to the API server" },
 	{ "socket", "PATH", STRING, offsetof(struct sv_config, socket), NULL,
 	  "status socket (default ROOT/secretvold.sock)" },
 	{ "socket-group", "GROUP", STRING, offsetof(struct sv_config, socket_group), NULL,
@@ -59,6 +75,8 @@ static const struct option_def {
 	  "serve /metrics over TCP too; without HOST on loopback (default: off)" },
 	{ "swap-policy", "POLICY", SWAP, offsetof(struct sv_config, swap_policy), "avoid",
 	  "avoid, require or ignore: whether Secrets may reach swap" },
+	{ "keep-values", "POLICY", KEEP, offsetof(struct sv_config, keep_values), "auto",
+	  "auto, always or never: whether values stay in memory once published" },
 	{ "volume-size-limit", "BYTES", SIZE, offsetof(struct sv_config, volume_size_limit), "16Mi",
 	  "largest volume; over it is a refusal" },
 	{ "manifest-size-limit", "BYTES", SIZE, offsetof(struct sv_config, manifest_size_limit),
@@ -103,6 +121,8 @@ void sv_config_done(struct sv_config *c)
 	free(c->root_dir);
 	strings_done(&c->manifest_dirs);
 	free(c->node_name);
+	free(c->kubeconfig);
+	free(c->kube_context);
 	free(c->socket);
 	free(c->socket_group);
 	free(c->metrics_address);
@@ -147,7 +167,9 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 {
 	static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
 	static const char *const formats[] = { "auto", "text", "journal", "json", NULL };
+	static const char *const keeps[] = { "auto", "always", "never", NULL };
 	static const char *const rules[] = { "relaxed", "strict", NULL };
+	static const char *const ways[] = { "by-name", "by-namespace", NULL };
 	void *target = (char *)c + o->offset;
 	int word = 0, r = 0;
 
@@ -181,6 +203,11 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 	case SWAP:
 		word = sv_swap_policy_parse(value, target);
 		break;
+	case KEEP: /* in the order of enum sv_keep */
+		word = find_word(keeps, value);
+		if (word >= 0)
+			*(enum sv_keep *)target = (enum sv_keep)word;
+		break;
 	case LEVEL:
 		word = find_word(levels, value);
 		if (word >= 0)
@@ -193,6 +220,10 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 		break;
 	case ENV_NAMES:
 		word = find_word(rules, value);
+		*(bool *)target = word == 1;
+		break;
+	case SECRETS:
+		word = find_word(ways, value);
 		*(bool *)target = word == 1;
 		break;
 	case FLAG:
@@ -392,8 +423,13 @@ static int complete(struct sv_config *c, struct sv_err *err)
 				  "metrics-address: '%s' is not HOST:PORT with an IPv4 address, an "
 				  "IPv6 address in brackets, or localhost",
 				  c->metrics_address);
+	if (c->kubeconfig && c->in_cluster)
+		return sv_err_set(err, SV_CONFIG_E_USAGE,
+				  "in-cluster: goes not together with kubeconfig");
+	/* Beside an API server the default directory is not waited for where nobody made it. */
 	if (c->manifest_dirs.n == 0 &&
-	    add_string(&c->manifest_dirs, "/etc/secretvold/manifests") < 0)
+	    (!(c->kubeconfig || c->in_cluster) || access(DEFAULT_MANIFESTS, F_OK) == 0) &&
+	    add_string(&c->manifest_dirs, DEFAULT_MANIFESTS) < 0)
 		return -ENOMEM;
 	if (!c->node_name) {
 		(void)gethostname(host, sizeof(host) - 1);

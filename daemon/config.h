@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "../lib/base/err.h"
+#include "../lib/core/desired.h"
 #include "../lib/node/tmpfs.h"
 
 #define SV_DEFAULT_CONFIG "/etc/secretvold/config.yaml"
@@ -30,10 +31,16 @@ struct sv_config {
 	char *root_dir; /* absolute */
 	struct sv_strings manifest_dirs;
 	char *node_name;
+	char *kubeconfig;   /* NULL: no API server, unless in_cluster */
+	char *kube_context; /* NULL: the file's current one */
+	bool in_cluster, allow_insecure_kubeconfig;
+	bool secrets_by_namespace;
+	bool no_api_events;
 	char *socket;          /* NULL: ROOT/secretvold.sock */
 	char *socket_group;    /* NULL: root only */
 	char *metrics_address; /* NULL: none; see metrics_http.h */
 	enum sv_swap_policy swap_policy;
+	enum sv_keep keep_values;
 	int64_t volume_size_limit, manifest_size_limit; /* bytes */
 	int64_t secrets_size_limit;                     /* bytes */
 	int64_t pod_limit, volume_limit;                /* of all manifests */

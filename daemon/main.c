@@ -23,6 +23,7 @@
 #include "process.h"
 #include "server.h"
 #include "source/dir.h"
+#include "source/kube.h"
 
 struct daemon {
 	int argc;
@@ -31,7 +32,8 @@ struct daemon {
 	struct sv_config config;
 	struct sv_node node;
 	struct sv_manager manager;
-	struct sv_source *sources[2]; /* NULL-terminated */
+	struct sv_source *sources[SV_N_ORIGINS + 1]; /* NULL-terminated */
+	struct sv_source *dir; /* of these, the manifest directories; NULL if there are none */
 	struct sv_server *server;
 	struct sv_metrics_http *metrics; /* NULL: only the status socket has them */
 	struct sv_notify notify;
@@ -144,12 +146,12 @@ static void close_all(void *arg)
 	struct daemon *d = arg;
 	size_t i;
 
-	for (i = 0; d->sources[i]; i++)
-		d->sources[i]->stop(d->sources[i]);
-	if (d->server)
+	if (d->server) /* who waits for a source is answered first */
 		sv_server_stop(d->server);
 	if (d->metrics)
 		sv_metrics_http_stop(d->metrics);
+	for (i = 0; d->sources[i]; i++)
+		d->sources[i]->stop(d->sources[i]);
 	uv_close((uv_handle_t *)&d->hup, NULL);
 	uv_close((uv_handle_t *)&d->term, NULL);
 	uv_close((uv_handle_t *)&d->intr, NULL);
@@ -257,22 +259,29 @@ static void apply(struct daemon *d, const struct sv_config *new)
 	    differs(old->socket_group, new->socket_group) ||
 	    differs(old->metrics_address, new->metrics_address) ||
 	    differs(old->node_name, new->node_name) || old->swap_policy != new->swap_policy ||
+	    differs(old->kubeconfig, new->kubeconfig) ||
+	    differs(old->kube_context, new->kube_context) || old->in_cluster != new->in_cluster ||
+	    old->secrets_by_namespace != new->secrets_by_namespace ||
+	    old->no_api_events != new->no_api_events ||
 	    dirs_differ(&old->manifest_dirs, &new->manifest_dirs))
 		sv_log_warn(
 			"reload: root-dir, manifest-dir, socket, socket-group, metrics-address, "
-			"node-name and swap-policy change with a restart only");
+			"node-name, swap-policy and those of the API server change with a restart only");
 	old->volume_size_limit = new->volume_size_limit;
 	old->manifest_size_limit = new->manifest_size_limit;
 	old->secrets_size_limit = new->secrets_size_limit;
 	old->pod_limit = new->pod_limit;
 	old->volume_limit = new->volume_limit;
 	old->grace_ms = new->grace_ms;
+	old->keep_values = new->keep_values;
 	old->log_level = new->log_level;
 	old->log_format = new->log_format;
 	old->strict_env_names = new->strict_env_names;
 	sv_log_init(old->log_level, old->log_format);
+	sv_manager_set_keep(&d->manager, old->keep_values);
 	sv_manager_set_opts(&d->manager, &opts);
-	sv_source_dir_configure(d->sources[0], old);
+	if (d->dir)
+		sv_source_dir_configure(d->dir, old);
 }
 
 static void on_hup(uv_signal_t *handle, int signum)
@@ -349,6 +358,45 @@ static void check_sources(struct daemon *d)
 	stop(d);
 }
 
+static void on_stuck(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->config.once && !d->stopping)
+		check_sources(d);
+}
+
+static int start_kube(struct daemon *d, struct sv_source **ret, struct sv_err *err)
+{
+	const struct sv_kube_auth_opts auth = { .kubeconfig = d->config.kubeconfig,
+						.context = d->config.kube_context,
+						.allow_insecure =
+							d->config.allow_insecure_kubeconfig };
+	struct sv_kube_opts opts = { .node_name = d->config.node_name,
+				     .by_namespace = d->config.secrets_by_namespace,
+				     .strict_env_names = d->config.strict_env_names,
+				     .no_events = d->config.no_api_events };
+	int r = sv_kube_auth_new(&auth, &opts.auth, err);
+
+	if (r > 0)
+		return -EINVAL; /* the text says it all */
+	return r < 0 ? r : sv_source_kube_new(&d->loop, &d->manager, &opts, ret, err);
+}
+
+static int start_sources(struct daemon *d, struct sv_err *err)
+{
+	size_t n = 0;
+	int r = 0;
+
+	if (d->config.kubeconfig || d->config.in_cluster)
+		r = start_kube(d, &d->sources[n++], err);
+	if (r == 0 && d->config.manifest_dirs.n > 0) {
+		r = sv_source_dir_new(&d->loop, &d->manager, &d->config, &d->dir, err);
+		d->sources[n++] = d->dir;
+	}
+	return r;
+}
+
 static int give_up_rights(const struct daemon *d, struct sv_err *err)
 {
 	int r = sv_process_drop_capabilities(err);
@@ -371,9 +419,11 @@ static int start(struct daemon *d, struct sv_err *err)
 	r = sv_manager_init(&d->manager, &d->loop, &d->node, &opts);
 	if (r < 0)
 		return sv_err_set(err, r, "cannot start");
+	sv_manager_set_keep(&d->manager, d->config.keep_values);
 	sv_notify_init(&d->notify, &d->loop, &d->manager);
 	d->manager.on_settled = on_settled;
 	d->manager.on_change = on_change;
+	d->manager.on_stuck = on_stuck;
 	d->manager.arg = d;
 	d->manager.drain = d->config.once;
 	watch_signals(d);
@@ -383,7 +433,7 @@ static int start(struct daemon *d, struct sv_err *err)
 	if (r == 0)
 		r = give_up_rights(d, err); /* before a byte of input is read */
 	if (r == 0)
-		r = sv_source_dir_new(&d->loop, &d->manager, &d->config, &d->sources[0], err);
+		r = start_sources(d, err);
 	if (r == 0 && d->config.once)
 		check_sources(d);
 	return r;
@@ -424,6 +474,10 @@ int main(int argc, char **argv)
 		return r == SV_CONFIG_E_USAGE ? 2 : 1;
 	}
 	sv_log_init(d.config.log_level, d.config.log_format);
+	if (!sv_process_lock_memory() && d.config.swap_policy != SV_SWAP_IGNORE)
+		sv_log_notice(
+			"memory cannot be locked, for lack of CAP_IPC_LOCK and of an infinite "
+			"RLIMIT_MEMLOCK: Secrets at work may reach swap");
 	r = run(&d, &err);
 	if (r < 0) {
 		sv_log_err("%s", err.msg);

@@ -10,9 +10,13 @@
 
 #include "../lib/base/text.h"
 #include "log.h"
+#include "process.h"
+#include "source/source.h"
 
 /* Enough to keep the threads fed, few enough that plans and their Secrets are held briefly. */
 #define IN_FLIGHT_MAX 32
+#define TRIM_SIZE (256 << 10)
+#define IN_FLIGHT_SIZE_MAX (4 << 20) /* bytes; an action that is larger goes alone */
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -103,8 +107,9 @@ static void feed_gone_pod(struct sv_manager *m, const char *ns, const char *pod,
 	sv_feed_add(&m->feed, SV_TOPIC_PODS, "DELETED", o);
 }
 
-static void add_pod_event(struct sv_manager *m, const char *ns, const char *pod, const char *volume,
-			  bool warning, const char *reason, const char *message)
+static const struct sv_event *add_pod_event(struct sv_manager *m, const char *ns, const char *pod,
+					    const char *volume, bool warning, const char *reason,
+					    const char *message)
 {
 	const struct sv_event *e =
 		sv_events_add(&m->events, sv_unix_ms(), warning, reason, ns, pod, volume, message);
@@ -112,12 +117,19 @@ static void add_pod_event(struct sv_manager *m, const char *ns, const char *pod,
 	if (e && sv_feed_has_readers(&m->feed, SV_TOPIC_EVENTS))
 		sv_feed_add(&m->feed, SV_TOPIC_EVENTS, e->count > 1 ? "MODIFIED" : "ADDED",
 			    sv_event_json(e));
+	return e;
 }
 
 static void add_event(struct sv_manager *m, const struct sv_actual *a, bool warning,
 		      const char *reason, const char *message)
 {
-	add_pod_event(m, a->ns, a->pod, a->volume, warning, reason, message);
+	const struct sv_event *e =
+		add_pod_event(m, a->ns, a->pod, a->volume, warning, reason, message);
+	struct sv_source *source = a->origin >= 0 ? m->sources[a->origin] : NULL;
+	const struct sv_desired_pod *p = e && source && source->event ? pod_of(m, a) : NULL;
+
+	if (p)
+		source->event(source, p->pod, e);
 }
 
 /* "NAME@GENERATION" of every Secret of a volume, or with the API's resourceVersion: who was published what. */
@@ -288,6 +300,27 @@ static void on_changed(void *arg, const char *id)
 		feed_volume(m, a, "ADDED", false);
 }
 
+static bool waits(void *arg, const char *id)
+{
+	const struct sv_actual *a = sv_actuals_get(&((struct sv_manager *)arg)->actuals, id);
+
+	return a && (a->queued || a->input);
+}
+
+static int refill(void *arg, enum sv_origin origin, struct sv_secret *secret, struct sv_err *err)
+{
+	struct sv_manager *m = arg;
+	struct sv_source *source = m->sources[origin];
+
+	sv_manager_tidy(m);
+	if (source && source->refill)
+		return source->refill(source, secret, err);
+	return sv_err_set(err, SV_PLAN_E_UNAVAILABLE,
+			  "secret \"%s\": its values were forgotten once published, and its source "
+			  "does not give them again",
+			  secret->name);
+}
+
 static void on_done(void *arg, struct sv_action *action)
 {
 	struct sv_manager *m = arg;
@@ -323,7 +356,7 @@ static void note_change(struct sv_actual *a, struct sv_action *action)
 		action->since_us = a->changed_us;
 		a->changed_us = 0;
 	} else if (a->state == SV_STATE_UNUSED ||
-		   (!action && !a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
+		   (!a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
 		a->changed_us = 0;
 	}
 }
@@ -359,22 +392,62 @@ static bool has_old_generations(const struct sv_manager *m)
 	return false;
 }
 
+/* A source that answers for each Secret has not done so for all yet. */
+static bool has_unanswered(const struct sv_manager *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->actuals.records.n; i++) {
+		const struct sv_actual *a = m->actuals.records.entries[i].value;
+
+		if (a->state == SV_STATE_PENDING && !*a->reason && a->origin >= 0 &&
+		    m->desired.by_secret[a->origin])
+			return true;
+	}
+	return false;
+}
+
 static void settle(struct sv_manager *m)
 {
 	if (m->settled || m->worker.in_flight > 0)
 		return;
 	if (!m->stopping && m->drain && has_old_generations(m))
 		return;
-	if (!m->stopping && !sv_desired_all_synced(&m->desired))
+	if (!m->stopping && (!sv_desired_all_synced(&m->desired) || has_unanswered(m)))
 		return;
 	m->settled = true;
 	if (m->on_settled)
 		m->on_settled(m->arg);
 }
 
+/* Nobody waits for values: what can be had again goes, its memory to the system if it was much. */
+static void tidy(struct sv_manager *m)
+{
+	m->untidy = false;
+	if (sv_desired_forget(&m->desired) > TRIM_SIZE)
+		sv_process_trim_memory();
+	sv_process_wipe_stack();
+}
+
+static bool may_start(const struct sv_worker *w)
+{
+	return w->in_flight == 0 ||
+	       (w->in_flight < IN_FLIGHT_MAX && w->in_flight_size < IN_FLIGHT_SIZE_MAX);
+}
+
+/* Before volumes are looked at: a new one may need a Secret that has to be asked about first. */
+static void attend(struct sv_manager *m)
+{
+	int o;
+
+	for (o = 0; o < SV_N_ORIGINS; o++)
+		if (m->sources[o] && m->sources[o]->attend)
+			m->sources[o]->attend(m->sources[o]);
+}
+
 static void work(struct sv_manager *m)
 {
-	struct sv_actual *a;
+	struct sv_actual *a = NULL;
 	int64_t wait;
 
 	m->dirty = false;
@@ -382,9 +455,12 @@ static void work(struct sv_manager *m)
 		settle(m);
 		return;
 	}
+	attend(m);
 	wait = sv_actuals_wake(&m->actuals, sv_monotonic_ms());
-	while (m->worker.in_flight < IN_FLIGHT_MAX && (a = sv_actuals_dequeue(&m->actuals)))
+	while (may_start(&m->worker) && (a = sv_actuals_dequeue(&m->actuals)))
 		look_at(m, a);
+	if (!a && m->worker.in_flight == 0 && !m->reading && m->untidy)
+		tidy(m);
 	if (wait >= 0)
 		uv_timer_start(&m->timer, on_timer, (uint64_t)wait + 1, 0);
 	else
@@ -402,11 +478,23 @@ static void run(struct sv_manager *m)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+static void on_interest(void *arg, enum sv_origin origin, const char *ns, const char *name)
+{
+	struct sv_manager *m = arg;
+
+	if (m->sources[origin] && m->sources[origin]->interest)
+		m->sources[origin]->interest(m->sources[origin], ns, name);
+	m->dirty = true;
+}
+
 int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
 		    const struct sv_reconcile_opts *opts)
 {
 	*m = (struct sv_manager){ .loop = loop, .node = node, .opts = *opts };
 	sv_desired_init(&m->desired, on_changed, m);
+	m->desired.interest = on_interest;
+	m->desired.waits = waits;
+	m->desired.refill = refill;
 	sv_actuals_init(&m->actuals);
 	sv_metrics_init(&m->metrics);
 	m->worker = (struct sv_worker){ .loop = loop, .node = node, .done = on_done, .arg = m };
@@ -490,6 +578,7 @@ void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct s
 	warn_no_memory(sv_desired_put_secret(&m->desired, origin, secret, sv_unix_ms()), "secret",
 		       secret->ns, secret->name);
 	feed_stale(m, origin, secret->ns, secret->name);
+	sv_manager_tidy(m);
 }
 
 void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
@@ -504,6 +593,72 @@ void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const
 {
 	warn_no_memory(sv_desired_refuse_secret(&m->desired, origin, ns, name, text), "secret", ns,
 		       name);
+}
+
+void sv_manager_trouble_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			       const char *name, int trouble, const char *text)
+{
+	warn_no_memory(sv_desired_trouble_secret(&m->desired, origin, ns, name, trouble, text),
+		       "secret", ns, name);
+}
+
+void sv_manager_forget_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name)
+{
+	sv_desired_forget_secret(&m->desired, origin, ns, name);
+}
+
+void sv_manager_report_stuck(struct sv_manager *m)
+{
+	if (m->on_stuck)
+		m->on_stuck(m->arg);
+}
+
+bool sv_manager_has_orphans(const struct sv_manager *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->actuals.records.n; i++) {
+		const struct sv_actual *a = m->actuals.records.entries[i].value;
+
+		if (a->mounted && !sv_desired_wanted(&m->desired, a->id))
+			return true;
+	}
+	return false;
+}
+
+void sv_manager_set_reading(struct sv_manager *m, bool reading)
+{
+	m->reading = reading;
+	sv_manager_tidy(m);
+}
+
+bool sv_manager_fill_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *wanted,
+			    const struct sv_secret *from)
+{
+	return sv_desired_fill(&m->desired, origin, wanted, from);
+}
+
+void sv_manager_offer_secret(struct sv_manager *m, enum sv_origin origin,
+			     const struct sv_secret *from)
+{
+	sv_desired_offer(&m->desired, origin, from);
+}
+
+void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin)
+{
+	sv_desired_look_again(&m->desired, origin);
+}
+
+void sv_manager_tidy(struct sv_manager *m)
+{
+	m->untidy = m->dirty = true;
+}
+
+void sv_manager_set_keep(struct sv_manager *m, enum sv_keep keep)
+{
+	sv_desired_set_keep(&m->desired, keep);
+	sv_manager_tidy(m);
 }
 
 /* Who got values of which Secrets: names and generations only. */
@@ -548,6 +703,7 @@ int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const
 	if (!*c)
 		return -ENOENT;
 	r = sv_desired_env(&m->desired, p->origin, p->pod, *c, opts, ret, err);
+	sv_manager_tidy(m);
 	if (r > 0) {
 		text = sv_asprintf("Error: %s", err->msg);
 		add_pod_event(m, ns, name, "", true, "Failed", text ? text : err->msg);
@@ -558,6 +714,36 @@ int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const
 		add_pod_event(m, ns, name, "", true, "InvalidEnvironmentVariableNames",
 			      (*ret)->notices[i]);
 	return 0;
+}
+
+int sv_manager_lease(struct sv_manager *m, const char *ns, const char *name, const char *container,
+		     void (*ready)(void *arg), void *arg, struct sv_env_lease *ret)
+{
+	const struct sv_desired_pod *p = sv_desired_pod(&m->desired, ns, name);
+	const struct sv_container *c = p ? sv_pod_container(p->pod, container) : NULL;
+	struct sv_source *source = p ? m->sources[p->origin] : NULL;
+	sv_autofree const char **names = NULL;
+	struct sv_lease *lease = NULL;
+	bool wait = false;
+	size_t n;
+	int r;
+
+	*ret = (struct sv_env_lease){ 0 };
+	if (!c || !source || !source->lease)
+		return 0;
+	r = sv_env_secret_names(c, &names, &n);
+	if (r == 0 && n > 0)
+		r = source->lease(source, ns, names, n, ready, arg, &lease, &wait);
+	if (r == 0 && n > 0)
+		*ret = (struct sv_env_lease){ source, lease, wait };
+	return r;
+}
+
+void sv_manager_release(struct sv_env_lease *l)
+{
+	if (l->lease)
+		l->source->release(l->source, l->lease);
+	*l = (struct sv_env_lease){ 0 };
 }
 
 void sv_manager_handed_out(struct sv_manager *m, const struct sv_desired_pod *p,

@@ -17,6 +17,8 @@
 #include "metrics.h"
 #include "worker.h"
 
+struct sv_source;
+
 struct sv_manager {
 	uv_loop_t *loop;
 	struct sv_node *node;
@@ -28,16 +30,20 @@ struct sv_manager {
 	struct sv_metrics metrics;
 	struct sv_reconcile_opts opts;
 	struct sv_worker worker;
+	struct sv_source *sources[SV_N_ORIGINS]; /* who can be asked for more; NULL: nobody */
 	uv_prepare_t prepare;
 	uv_check_t check;
 	uv_timer_t timer;
 	bool dirty;   /* there is something to look at */
+	bool untidy;  /* values have gone by since the last look at what they leave behind */
+	bool reading; /* a source is at it: what it brings may be needed by what comes next */
 	bool settled; /* the sources have been read once, and what followed from that is done */
 	bool drain;   /* settled means also that no old generation is left */
 	bool stopping;
 	void (*on_settled)(
 		void *arg); /* once, and again after everything was stopped; may be NULL */
 	void (*on_change)(void *arg); /* a volume's state changed; may be NULL */
+	void (*on_stuck)(void *arg);  /* a source cannot be read now; may be NULL */
 	void *arg;
 };
 
@@ -57,7 +63,34 @@ void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const
 			      const char *name);
 void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
 			      const char *name, const char *text);
+void sv_manager_trouble_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			       const char *name, int trouble, const char *text);
+void sv_manager_forget_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name);
 void sv_manager_set_synced(struct sv_manager *m, enum sv_origin origin);
+/* A source cannot be read: with --once nobody waits for it. */
+void sv_manager_report_stuck(struct sv_manager *m);
+/* Is anything mounted that no Pod heard of so far wants? */
+bool sv_manager_has_orphans(const struct sv_manager *m);
+
+/* Values are forgotten when nothing waits for them and no source is reading. */
+void sv_manager_set_reading(struct sv_manager *m, bool reading);
+/*
+ * Values that a source has come by, perhaps asked by its refill(): of the very version that is
+ * wanted (false if they are others), and of whatever else waits for them.
+ */
+bool sv_manager_fill_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *wanted,
+			    const struct sv_secret *from);
+void sv_manager_offer_secret(struct sv_manager *m, enum sv_origin origin,
+			     const struct sv_secret *from);
+/* What could not be had may be there now: asked for again. */
+void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin);
+
+/* Values have gone by: what they left behind is cleared away in this turn of the loop. */
+void sv_manager_tidy(struct sv_manager *m);
+
+/* Which values are kept, from now on. */
+void sv_manager_set_keep(struct sv_manager *m, enum sv_keep keep);
 
 /* New limits after a reload: every volume is looked at again. */
 void sv_manager_set_opts(struct sv_manager *m, const struct sv_reconcile_opts *opts);
@@ -79,6 +112,23 @@ void sv_manager_done(struct sv_manager *m);  /* after the loop has run out */
 int sv_manager_env(struct sv_manager *m, const char *ns, const char *name, const char *container,
 		   const struct sv_env_opts *opts, const struct sv_desired_pod **pod,
 		   const struct sv_container **c, struct sv_env **ret, struct sv_err *err);
+
+/* What an environment needs and no volume does, while it is being made. All zero: nothing. */
+struct sv_env_lease {
+	struct sv_source *source;
+	struct sv_lease *lease;
+	bool waiting; /* the source has not answered yet: @ready will be called, once */
+};
+
+/**
+ * sv_manager_lease() - have the Secrets of a container's environment read
+ *
+ * What cannot be leased (no such Pod, or a source that knows all it has) is no error: there is
+ * nothing to wait for then. Return: 0 or -ENOMEM.
+ */
+int sv_manager_lease(struct sv_manager *m, const char *ns, const char *name, const char *container,
+		     void (*ready)(void *arg), void *arg, struct sv_env_lease *ret);
+void sv_manager_release(struct sv_env_lease *l);
 
 /* It was handed out: remembered, logged, and told to those who watch the Pod. */
 void sv_manager_handed_out(struct sv_manager *m, const struct sv_desired_pod *p,

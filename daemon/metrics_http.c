@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "../lib/base/text.h"
-#include "http.h"
 #include "log.h"
+#include "reply.h"
 
 struct peer {
 	struct peer *next, **link;
@@ -236,7 +236,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		sv_api_answer(&h->context, &request, &answer);
 	else
 		sv_api_error(&answer, MHD_HTTP_NOT_FOUND, "", "only /metrics is served here");
-	return sv_http_send(c, &answer);
+	return sv_reply(c, &answer);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **context,

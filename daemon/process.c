@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -38,6 +39,43 @@ void sv_process_harden(void)
 	/* Two arenas serve two kinds of threads; more would only spread what is free. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	(void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+#define STACK_USED (128 << 10) /* twice the largest buffer in source/dir.c */
+#define LOCK_FLAGS (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
+
+static bool locked;
+
+bool sv_process_lock_memory(void)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		(void)getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (limit.rlim_cur == RLIM_INFINITY ||
+	    (capng_get_caps_process() == 0 &&
+	     capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) == 1))
+		locked = mlockall(LOCK_FLAGS) == 0;
+	return locked;
+}
+
+void sv_process_trim_memory(void)
+{
+	if (locked)
+		(void)munlockall(); /* the system takes no locked pages back */
+	(void)malloc_trim(0);
+	if (locked)
+		locked = mlockall(LOCK_FLAGS) == 0;
+}
+
+/* Values get there by way of registers: the dynamic linker saves them all when it binds a call. */
+__attribute__((noinline)) void sv_process_wipe_stack(void)
+{
+	char below[STACK_USED];
+
+	explicit_bzero(below, sizeof(below));
 }
 
 /* ---- mounts -------------------------------------------------------------------------------- */
@@ -80,13 +118,14 @@ static bool host_has_group(unsigned long group)
 
 int sv_process_check_mounts(const char *dir, struct sv_err *err)
 {
+	const bool alone = getpid() == 1; /* in a container: there is no host in our /proc */
 	sv_autofree char *fields = NULL;
 	struct stat own, host;
 	unsigned long group;
 
 	if (stat("/proc/self/ns/mnt", &own) < 0)
 		return sv_err_set(err, -errno, "cannot look at this process's mount namespace");
-	if (stat("/proc/1/ns/mnt", &host) == 0 && own.st_ino == host.st_ino &&
+	if (!alone && stat("/proc/1/ns/mnt", &host) == 0 && own.st_ino == host.st_ino &&
 	    own.st_dev == host.st_dev)
 		return 0;
 	fields = fields_of(dir);
@@ -96,7 +135,10 @@ int sv_process_check_mounts(const char *dir, struct sv_err *err)
 	if (group && !peer_group(fields, "master:") && host_has_group(group))
 		return 0;
 	return sv_err_set(err, SV_PROCESS_E_HIDDEN,
-			  "volumes in '%s' are not seen outside this process's own mount namespace",
+			  alone ? "volumes in '%s' are not seen outside this container: the "
+				  "directory needs mount propagation 'Bidirectional' (rshared)" :
+				  "volumes in '%s' are not seen outside this process's own mount "
+				  "namespace",
 			  dir);
 }
 
@@ -110,10 +152,11 @@ bool sv_process_is_service(void)
 /* ---- capabilities -------------------------------------------------------------------------- */
 
 /*
- * FSETID keeps the setgid bit on directories of a group that we are not in (R44); the
- * others mount, and write where root's own rights might not reach.
+ * FSETID keeps the setgid bit on directories of a group that we are not in (R44), IPC_LOCK our
+ * memory out of swap; the others mount, and write where root's own rights might not reach.
  */
-static const int needed[] = { CAP_SYS_ADMIN, CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID };
+static const int needed[] = { CAP_SYS_ADMIN, CAP_CHOWN,  CAP_DAC_OVERRIDE,
+			      CAP_FOWNER,    CAP_FSETID, CAP_IPC_LOCK };
 
 int sv_process_drop_capabilities(struct sv_err *err)
 {
@@ -151,6 +194,7 @@ static const int allowed[] = {
 	SCMP_SYS(mlock2),
 	SCMP_SYS(munlock),
 	SCMP_SYS(mlockall),
+	SCMP_SYS(munlockall),
 	SCMP_SYS(futex),
 	SCMP_SYS(set_robust_list),
 	SCMP_SYS(rseq),

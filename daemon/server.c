@@ -18,8 +18,8 @@
 
 #include "../lib/base/text.h"
 #include "api.h"
-#include "http.h"
 #include "log.h"
+#include "reply.h"
 
 #define QUEUE \
 	1024 /* connections that wait to be accepted: room for root's beside a flood of others' */
@@ -48,6 +48,17 @@ struct peer {
 	bool owed;        /* an answer: it has just connected, or a request has begun */
 	int64_t since_ms; /* monotonic: when it connected or its last request was answered */
 	struct watcher *watcher;
+	struct request *waiting; /* for a source, suspended; NULL: none does */
+};
+
+/* What of a request has arrived so far. */
+struct request {
+	struct sv_buf body;
+	bool answered; /* before the body came */
+	struct peer *peer;
+	struct MHD_Connection *connection;
+	bool leased; /* lease was taken, if anything was to be leased */
+	struct sv_env_lease lease;
 };
 
 /* A request that follows changes. */
@@ -304,7 +315,7 @@ static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, con
 	struct sv_api_answer answer;
 
 	sv_api_error(&answer, status, "", text);
-	return sv_http_send(c, &answer);
+	return sv_reply(c, &answer);
 }
 
 static const char *argument(void *connection, const char *name)
@@ -472,14 +483,35 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-/* What of a request has arrived so far. */
-struct request {
-	struct sv_buf body;
-	bool answered; /* before the body came */
-};
+/* The source has answered, or never will: on_request() is called once more. */
+static void wake_request(void *arg)
+{
+	struct request *req = arg;
+	struct sv_server *s = req->peer->server;
+
+	req->peer->waiting = NULL;
+	MHD_resume_connection(req->connection);
+	uv_timer_start(&s->timer, on_timer, 0, 0);
+}
+
+/* An environment may need Secrets that have to be read first. Return: true to wait for them. */
+static bool must_wait(struct sv_server *s, const struct sv_api_request *request,
+		      struct request *req)
+{
+	if (req->leased || !sv_api_is_env(request))
+		return false;
+	req->leased = true;
+	if (sv_api_lease(&s->context, request, wake_request, req, &req->lease) < 0)
+		sv_log_err("status socket: out of memory"); /* what is not known is said so */
+	if (!req->lease.waiting)
+		return false;
+	req->peer->waiting = req;
+	MHD_suspend_connection(req->connection);
+	return true;
+}
 
 static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, struct peer *p,
-			     const char *method, const char *url, const struct request *req)
+			     const char *method, const char *url, struct request *req)
 {
 	const struct sv_api_request request = {
 		.method = method,
@@ -495,8 +527,10 @@ static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, stru
 
 	if (sv_api_is_watch(&request, &topic))
 		return answer_watch(s, c, p, topic);
+	if (must_wait(s, &request, req))
+		return MHD_YES;
 	sv_api_answer(&s->context, &request, &answer);
-	return sv_http_send(c, &answer);
+	return sv_reply(c, &answer);
 }
 
 /* Called when the head is there, for every piece of the body, and when it is complete. */
@@ -520,6 +554,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		req = *context = calloc(1, sizeof(*req));
 		if (!req)
 			return MHD_NO;
+		req->peer = p;
+		req->connection = c;
 		p->owed = true;
 		req->answered = true;
 		if (!p->allowed)
@@ -554,14 +590,17 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	struct peer *p = info ? info->socket_context : NULL;
 	struct request *req = *context;
 
-	(void)cls;
 	(void)code;
+	sv_manager_tidy(
+		((struct sv_server *)cls)->context.manager); /* the answer may have held values */
 	if (p) {
 		p->since_ms = sv_monotonic_ms();
 		p->owed = false;
 	}
-	if (req)
+	if (req) {
+		sv_manager_release(&req->lease);
 		sv_buf_done(&req->body);
+	}
 	free(req);
 	*context = NULL;
 }
@@ -664,7 +703,7 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 		MHD_OPTION_CONNECTION_TIMEOUT, SV_REQUEST_MS / 1000,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SV_HEADER_MAX + 4096,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, NULL, MHD_OPTION_END);
+		on_completed, s, MHD_OPTION_END);
 	if (!s->http)
 		return sv_err_set(err, -ENOMEM, "cannot start the status server");
 	info = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD);
@@ -734,7 +773,14 @@ static void finish_requests(struct sv_server *s)
 
 void sv_server_stop(struct sv_server *s)
 {
+	struct peer *p;
+
 	s->context.manager->feed.wake = NULL;
+	for (p = s->peers; p; p = p->next)
+		if (p->waiting) { /* answered with what is known, while the sources are there */
+			sv_manager_release(&p->waiting->lease);
+			wake_request(p->waiting);
+		}
 	finish_requests(s);
 	uv_close((uv_handle_t *)&s->listen, NULL);
 	uv_close((uv_handle_t *)&s->epoll, NULL);

@@ -8,6 +8,7 @@ struct job {
 	uv_work_t req;
 	struct sv_worker *worker;
 	struct sv_action *action;
+	size_t size;
 };
 
 static void carry_out(uv_work_t *req)
@@ -27,8 +28,9 @@ static void finished(uv_work_t *req, int status)
 	struct sv_action *action = job->action;
 
 	(void)status; /* jobs are never cancelled */
-	free(job);
 	w->in_flight--;
+	w->in_flight_size -= job->size;
+	free(job);
 	w->done(w->arg, action);
 }
 
@@ -41,10 +43,12 @@ int sv_worker_start(struct sv_worker *w, struct sv_action *action)
 	job->req.data = job;
 	job->worker = w;
 	job->action = action;
+	job->size = action->plan ? action->plan->size : 0;
 	if (uv_queue_work(w->loop, &job->req, carry_out, finished) < 0) {
 		free(job);
 		return -ENOMEM;
 	}
 	w->in_flight++;
+	w->in_flight_size += job->size;
 	return 0;
 }

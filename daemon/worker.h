@@ -18,6 +18,7 @@ struct sv_worker {
 	void (*done)(void *arg, struct sv_action *action); /* owns the action */
 	void *arg;
 	unsigned in_flight;
+	size_t in_flight_size; /* bytes of the values that they write */
 };
 
 /* Return: 0, or -ENOMEM: the action is then still the caller's. */

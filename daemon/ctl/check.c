@@ -52,7 +52,7 @@ static void check_reference(struct sv_load *l, const struct sv_pod *pod, const c
 {
 	const struct sv_secret *s = sv_catalog_secret(l->catalog, pod->ns, secret);
 
-	if (s && key && !sv_secret_value(s, key))
+	if (s && key && !sv_secret_key(s, key))
 		sv_load_find(l, pod, "KeyNotFound",
 			     "container \"%s\": couldn't find key %s in Secret %s/%s", container,
 			     key, pod->ns, secret);

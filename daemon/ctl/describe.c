@@ -273,7 +273,9 @@ static void add_generations(struct sv_table *t, struct json_object *secret)
 	int64_t n = sv_int(secret, "generation"), now = sv_int(secret, "currentGeneration");
 	sv_autofree char *then = n ? sv_text("%" PRId64, n) : sv_text("absent");
 
-	if (n == now)
+	if (!sv_member(secret, "currentGeneration"))
+		sv_table_addf(t, "%s, not watched", then);
+	else if (n == now)
 		sv_table_add(t, then);
 	else if (now)
 		sv_table_addf(t, "%s, now %" PRId64, then, now);

@@ -44,12 +44,13 @@ struct file {
 	const char *name; /* the last element of path */
 	struct dir *dir;
 	struct identity id;
-	bool known;      /* id is set */
-	bool force;      /* read even if id has not changed */
-	bool queued;     /* in the batch or pending */
-	bool seen;       /* by the scan under way */
-	bool over;       /* there was no room for what it holds: read again with every scan */
-	int64_t late_ms; /* monotonic: look again then; 0: no */
+	struct identity tried; /* what was read last, in order or not; all zero: nothing */
+	bool known;            /* id is set */
+	bool force;            /* read even if id has not changed */
+	bool queued;           /* in the batch or pending */
+	bool seen;             /* by the scan under way */
+	bool over;             /* there was no room for what it holds: read again with every scan */
+	int64_t late_ms;       /* monotonic: look again then; 0: no */
 	unsigned late_tries;
 };
 
@@ -76,6 +77,7 @@ struct source_dir {
 	size_t n_dirs;
 	bool synced;
 	bool any_over;            /* a file is `over`, or was */
+	bool missed;              /* values were asked for that could not be had */
 	struct sv_strmap files;   /* path -> struct file */
 	struct sv_strmap pending; /* to be read next: path -> struct file */
 	struct sv_strmap batch;   /* being read */
@@ -164,6 +166,12 @@ static struct file *get_file(struct source_dir *s, struct dir *d, const char *na
 static void on_idle(uv_idle_t *idle);
 static void on_late(uv_timer_t *timer);
 
+static void start_reading(struct source_dir *s)
+{
+	sv_manager_set_reading(s->manager, true);
+	uv_idle_start(&s->idle, on_idle);
+}
+
 /* Have a file read in this turn of the loop or the next. */
 static void enqueue(struct source_dir *s, struct file *f, bool force)
 {
@@ -177,7 +185,7 @@ static void enqueue(struct source_dir *s, struct file *f, bool force)
 		return;
 	}
 	f->queued = true;
-	uv_idle_start(&s->idle, on_idle);
+	start_reading(s);
 }
 
 /* Look at a file again in a moment. */
@@ -234,19 +242,26 @@ static bool is_young(const struct stat *st)
 	       YOUNG_MS;
 }
 
+/* Return: 0, SV_MANIFEST_E_SYNTAX or a negated errno. */
+static int parse(const struct source_dir *s, const struct file *f, const struct sv_bytes *text,
+		 struct sv_manifest *ret, struct sv_err *err, unsigned *line)
+{
+	enum sv_format format = SV_FORMAT_YAML;
+
+	(void)sv_manifest_format(f->name, &format);
+	return sv_manifest_parse((const char *)text->ptr, text->len, format, &s->decode, ret, err,
+				 line);
+}
+
 static void take_manifest(struct source_dir *s, struct file *f, const struct sv_bytes *text,
 			  bool exposed)
 {
 	sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
-	enum sv_format format = SV_FORMAT_YAML;
 	struct sv_err err = { "" };
 	unsigned line = 0;
 	size_t i, j;
-	int r;
+	int r = parse(s, f, text, &m, &err, &line);
 
-	(void)sv_manifest_format(f->name, &format);
-	r = sv_manifest_parse((const char *)text->ptr, text->len, format, &s->decode, &m, &err,
-			      &line);
 	if (r > 0) {
 		complain(s, f, line, "InvalidManifest", "%s", err.msg);
 		return;
@@ -262,12 +277,15 @@ static void take_manifest(struct source_dir *s, struct file *f, const struct sv_
 				    m.objects[i].document, sv_kind_name(m.objects[i].kind),
 				    m.objects[i].name, m.objects[i].complaints.items[j].message);
 	sv_log_debug("%s: %zu objects, %zu ignored", f->path, m.n_objects, m.ignored);
+	sv_desired_make_room(&s->manager->desired);
 	r = sv_catalog_set(s->catalog, f->path, &m, exposed, sv_unix_ms(), &err);
 	f->over = r > 0;
 	s->any_over = s->any_over || f->over;
 	if (f->over)
 		complain(s, f, 0, "TooMany", "%s", err.msg);
 	check(r);
+	if (s->manager->desired.forgets[SV_ORIGIN_MANIFEST])
+		sv_catalog_forget(s->catalog, f->path);
 }
 
 /* The file is not there: believed once it has stayed away. */
@@ -278,45 +296,90 @@ static void note_gone(struct source_dir *s, struct file *f)
 		look_later(s, f, SV_SETTLE_MS);
 }
 
+/* Return: 0, or a negated errno. Complaints about a file are made of @reason and @err. */
+static int find_text(const struct file *f, int *path_fd, struct stat *st, const char **reason,
+		     struct sv_err *err)
+{
+	/* Links within the directory are followed: ..data of a ConfigMap that is mounted. */
+	*path_fd = sv_open_inside(f->dir->fd, f->name, O_PATH);
+	*reason = "Unreadable";
+	if (*path_fd == -EXDEV) {
+		*reason = "OutsideDirectory";
+		sv_err_set(err, 0, "is a symbolic link that leads out of the directory");
+		return -EXDEV;
+	}
+	if (*path_fd < 0)
+		return sv_err_set(err, *path_fd, "cannot open");
+	if (fstat(*path_fd, st) < 0)
+		return sv_err_set(err, -errno, "cannot look at it");
+	if (S_ISREG(st->st_mode))
+		return 0;
+	*reason = "NotAFile";
+	sv_err_set(err, 0, "is not a plain file");
+	return -EINVAL;
+}
+
+static int open_text(int path_fd, const char **reason, struct sv_err *err)
+{
+	char proc[64];
+	int fd;
+
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path_fd);
+	fd = open(proc, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	*reason = "Unreadable";
+	return fd < 0 ? sv_err_set(err, -errno, "cannot open") : fd;
+}
+
+static int read_text(const struct source_dir *s, int fd, const struct stat *st,
+		     struct sv_bytes *ret, const char **reason, struct sv_err *err)
+{
+	int r = st->st_size > (off_t)s->size_limit ? -EFBIG : sv_read_all(fd, s->size_limit, ret);
+
+	*reason = r == -EFBIG ? "TooLarge" : "Unreadable";
+	if (r == -EFBIG)
+		sv_err_set(err, 0,
+			   "file of %lld bytes is over the limit of %zu bytes for a manifest",
+			   (long long)st->st_size, s->size_limit);
+	else if (r < 0)
+		sv_err_set(err, r, "cannot read");
+	return r;
+}
+
+static struct identity identity_of(const struct stat *st)
+{
+	return (struct identity){ st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
+}
+
 static void read_file(struct source_dir *s, struct file *f)
 {
 	sv_autobytes struct sv_bytes text = { NULL, 0 };
 	sv_autoclose int path_fd = -1, fd = -1;
+	struct sv_err err = { "" };
+	const char *reason;
 	struct identity id;
-	struct stat st;
-	char proc[64];
+	struct stat st = { 0 };
 	int r;
 
 	if (f->dir->fd < 0)
 		return; /* the directory is away: what was read last stays */
-	/* Links within the directory are followed: ..data of a ConfigMap that is mounted. */
-	path_fd = sv_open_inside(f->dir->fd, f->name, O_PATH);
-	if (path_fd < 0) {
-		if (path_fd == -ENOENT &&
-		    fstatat(f->dir->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			note_gone(s, f);
-		else if (path_fd == -EXDEV)
-			complain(s, f, 0, "OutsideDirectory",
-				 "is a symbolic link that leads out of the directory");
-		else
-			complain(s, f, 0, "Unreadable", "cannot open: %s", strerror(-path_fd));
+	r = find_text(f, &path_fd, &st, &reason, &err);
+	if (r == -ENOENT && fstatat(f->dir->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		note_gone(s, f);
 		return;
 	}
-	if (fstat(path_fd, &st) < 0)
-		return;
-	if (!S_ISREG(st.st_mode)) {
-		complain(s, f, 0, "NotAFile", "is not a plain file");
+	if (r < 0) {
+		complain(s, f, 0, reason, "%s", err.msg);
 		return;
 	}
-	id = (struct identity){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
+	id = identity_of(&st);
+	f->tried = id;
 	if (f->known && !f->force && !f->over && is_same(&id, &f->id)) {
 		check(sv_catalog_mark_gone(s->catalog, f->path, false));
 		return;
 	}
-	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path_fd);
-	fd = open(proc, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fd = open_text(path_fd, &reason, &err);
 	if (fd < 0) {
-		complain(s, f, 0, "Unreadable", "cannot open: %s", strerror(errno));
+		complain(s, f, 0, reason, "%s", err.msg);
 		return;
 	}
 	if (!f->force && is_young(&st) && f->late_tries < LATE_MAX && is_being_written(fd)) {
@@ -325,24 +388,103 @@ static void read_file(struct source_dir *s, struct file *f)
 		return;
 	}
 	f->force = false;
-	f->known = true;
 	f->id = id;
-	if (st.st_size > (off_t)s->size_limit)
-		r = -EFBIG;
+	r = read_text(s, fd, &st, &text, &reason, &err);
+	f->known = r == 0 || r == -EFBIG;
+	if (r < 0)
+		complain(s, f, 0, reason, "%s", err.msg);
 	else
-		r = sv_read_all(fd, s->size_limit, &text);
-	if (r == -EFBIG) {
-		complain(s, f, 0, "TooLarge",
-			 "file of %lld bytes is over the limit of %zu bytes for a manifest",
-			 (long long)st.st_size, s->size_limit);
-		return;
+		take_manifest(s, f, &text, (st.st_mode & 044) != 0);
+}
+
+/* ---- values that were forgotten ------------------------------------------------------------ */
+
+/* What a refill came to, besides success and lack of memory. */
+enum {
+	NO_VALUES = 1, /* and reading the file once more would not help */
+	CHANGED,       /* the file is not what was read last */
+};
+
+/* Everything in the file that waits for its values gets them, since it is read anyway. */
+static int take_values(struct source_dir *s, const struct file *f, const struct sv_bytes *text,
+		       struct sv_secret *wanted, struct sv_err *err)
+{
+	sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
+	bool filled = false;
+	size_t i;
+	int r = parse(s, f, text, &m, err, NULL);
+
+	if (r)
+		return r < 0 ? r : NO_VALUES;
+	sv_desired_make_room(&s->manager->desired);
+	for (i = 0; i < m.n_objects; i++) {
+		const struct sv_secret *from = m.objects[i].secret;
+
+		if (!from)
+			continue;
+		sv_manager_offer_secret(s->manager, SV_ORIGIN_MANIFEST, from);
+		if (strcmp(from->ns, wanted->ns) == 0 && strcmp(from->name, wanted->name) == 0)
+			filled |= sv_manager_fill_secret(s->manager, SV_ORIGIN_MANIFEST, wanted,
+							 from);
 	}
-	if (r < 0) {
-		f->known = false;
-		complain(s, f, 0, "Unreadable", "cannot read: %s", strerror(-r));
-		return;
-	}
-	take_manifest(s, f, &text, (st.st_mode & 044) != 0);
+	return filled ? 0 : sv_err_set(err, NO_VALUES, "it holds another version, or none");
+}
+
+static int read_again(struct source_dir *s, const struct file *f, struct sv_secret *wanted,
+		      struct sv_err *err)
+{
+	const char *failure = sv_catalog_failure(s->catalog, f->path), *reason;
+	sv_autobytes struct sv_bytes text = { NULL, 0 };
+	sv_autoclose int path_fd = -1, fd = -1;
+	struct identity id;
+	struct stat st = { 0 };
+	int r;
+
+	if (f->dir->fd < 0)
+		return sv_err_set(err, NO_VALUES, "its directory is away");
+	r = find_text(f, &path_fd, &st, &reason, err);
+	if (r < 0)
+		return failure ? NO_VALUES : CHANGED;
+	id = identity_of(&st);
+	if (failure && is_same(&id, &f->tried))
+		return sv_err_set(err, NO_VALUES, "%s", failure);
+	fd = open_text(path_fd, &reason, err);
+	r = fd < 0 ? fd : read_text(s, fd, &st, &text, &reason, err);
+	if (r == 0)
+		r = take_values(s, f, &text, wanted, err);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	return is_same(&id, &f->tried) ? NO_VALUES : CHANGED;
+}
+
+static int refill(struct sv_source *source, struct sv_secret *wanted, struct sv_err *err)
+{
+	struct source_dir *s = (struct source_dir *)source;
+	const char *path = sv_catalog_path(s->catalog, wanted->ns, wanted->name);
+	struct file *f = path ? sv_strmap_get(&s->files, path) : NULL;
+	struct sv_err why = { "" };
+	int r;
+
+	if (!f)
+		return sv_err_set(err, SV_PLAN_E_UNAVAILABLE,
+				  "secret \"%s\": its values were forgotten once published, and no "
+				  "manifest has them any more",
+				  wanted->name);
+	r = read_again(s, f, wanted, &why);
+	if (r <= 0)
+		return r < 0 ? sv_err_set(err, r, "%s", f->path) : 0;
+	s->missed = true;
+	if (r == CHANGED && !f->queued && f->late_ms == 0)
+		enqueue(s, f, false);
+	if (r == CHANGED || f->queued || f->late_ms != 0)
+		return sv_err_set(err, SV_PLAN_E_PENDING,
+				  "secret \"%s\": its values are read again from %s", wanted->name,
+				  f->path);
+	return sv_err_set(
+		err, SV_PLAN_E_UNAVAILABLE,
+		"secret \"%s\": its values were forgotten once published, and %s does not "
+		"give them again: %s",
+		wanted->name, f->path, why.msg);
 }
 
 static void forget_file(struct source_dir *s, struct file *f)
@@ -473,7 +615,7 @@ static void scan_dir(struct source_dir *s, struct dir *d, bool force)
 			note_gone(s, f);
 	}
 	note_left_out(d);
-	uv_idle_start(&s->idle, on_idle); /* even with nothing to read: then the scan is done */
+	start_reading(s); /* even with nothing to read: then the scan is done */
 }
 
 /* Is the path still the directory that we have? If not, take the one that is there now. */
@@ -581,6 +723,11 @@ static void on_idle(uv_idle_t *idle)
 	}
 	uv_idle_stop(idle);
 	note_synced(s);
+	if (s->missed) {
+		s->missed = false;
+		sv_manager_look_again(s->manager, SV_ORIGIN_MANIFEST);
+	}
+	sv_manager_set_reading(s->manager, false);
 }
 
 /* Files that vanished, and files that may have been half-written when they were seen. */
@@ -607,7 +754,7 @@ static void on_late(uv_timer_t *timer)
 			}
 			if (!f->queued && sv_strmap_put(&s->pending, f->path, f) == 0) {
 				f->queued = true;
-				uv_idle_start(&s->idle, on_idle);
+				start_reading(s);
 			}
 		}
 		if (f->late_ms != 0 && (next == 0 || f->late_ms < next))
@@ -858,8 +1005,14 @@ int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct 
 
 	if (!s)
 		return sv_err_set(err, -ENOMEM, "cannot watch manifests");
-	s->source =
-		(struct sv_source){ "manifest", report, each_problem, reload, stop, source_free };
+	s->source = (struct sv_source){ .type = "manifest",
+					.origin = SV_ORIGIN_MANIFEST,
+					.report = report,
+					.each_problem = each_problem,
+					.reload = reload,
+					.refill = refill,
+					.stop = stop,
+					.free = source_free };
 	s->loop = loop;
 	s->manager = manager;
 	s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -881,6 +1034,7 @@ int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct 
 	uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	uv_timer_start(&s->rescan, on_rescan, SV_RESCAN_MS, SV_RESCAN_MS);
 	manager->desired.expected[SV_ORIGIN_MANIFEST] = true;
+	manager->sources[SV_ORIGIN_MANIFEST] = &s->source;
 	check_dirs(s, true, false);
 	*ret = &s->source;
 	return 0;

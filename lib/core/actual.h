@@ -65,6 +65,7 @@ struct sv_actual {
 	uint64_t generation;              /* 0: never published */
 	int64_t published_ms, updated_ms; /* Unix time; 0: never */
 	struct sv_plan *plan; /* what is on disk: files without values; NULL while unknown */
+	bool as_planned;      /* and no change of it has begun without being done */
 	/* work */
 	bool busy;              /* an action is under way */
 	int64_t busy_since_ms;  /* monotonic */

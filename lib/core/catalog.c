@@ -309,6 +309,8 @@ static void tell_secret(struct sv_catalog *c, struct effective *eff, struct entr
 	sv_complaints_done(&e->change);
 	if (eff->secret && eff->secret != e->secret) {
 		if (sv_secret_equal(eff->secret, e->secret)) {
+			if (sv_secret_is_hollow(eff->secret) && c->sink.put_secret)
+				c->sink.put_secret(c->arg, e->secret); /* its values are here */
 			sv_secret_unref(e->secret);
 			e->secret = sv_secret_ref(eff->secret);
 			return;
@@ -618,7 +620,7 @@ static struct sums sum_up(const struct entry *entries, size_t n)
 			s.volumes += pod->volumes[j].type != SV_VOLUME_OTHER;
 		s.secrets_size += secret ? SV_SECRET_COST : 0;
 		for (j = 0; secret && j < secret->n_keys; j++)
-			s.secrets_size += strlen(secret->keys[j].name) + secret->keys[j].value.len;
+			s.secrets_size += strlen(secret->keys[j].name) + secret->keys[j].size;
 	}
 	return s;
 }
@@ -900,12 +902,45 @@ void sv_catalog_each_pod(const struct sv_catalog *c, void (*fn)(void *arg, struc
 	}
 }
 
-struct sv_secret *sv_catalog_secret(const struct sv_catalog *c, const char *ns, const char *name)
+static struct effective *find_secret(const struct sv_catalog *c, const char *ns, const char *name)
 {
 	sv_autofree char *key = key_of(SV_KIND_SECRET, ns, name);
-	struct effective *eff = key ? sv_strmap_get(&c->effects, key) : NULL;
+
+	return key ? sv_strmap_get(&c->effects, key) : NULL;
+}
+
+struct sv_secret *sv_catalog_secret(const struct sv_catalog *c, const char *ns, const char *name)
+{
+	struct effective *eff = find_secret(c, ns, name);
 
 	return eff ? eff->secret : NULL;
+}
+
+const char *sv_catalog_path(const struct sv_catalog *c, const char *ns, const char *name)
+{
+	struct effective *eff = find_secret(c, ns, name);
+
+	return eff && eff->holder ? eff->holder->file->path : NULL;
+}
+
+const char *sv_catalog_failure(const struct sv_catalog *c, const char *path)
+{
+	const struct file *f = sv_strmap_get(&c->files, path);
+
+	return f ? f->message : NULL;
+}
+
+void sv_catalog_forget(struct sv_catalog *c, const char *path)
+{
+	const struct file *f = sv_strmap_get(&c->files, path);
+	size_t i;
+
+	for (i = 0; f && i < f->n_entries; i++) {
+		struct entry *e = &f->entries[i];
+
+		if (e->secret && sv_catalog_secret(c, e->ns, e->name) != e->secret)
+			sv_secret_forget(e->secret);
+	}
 }
 
 const char *sv_catalog_refused(const struct sv_catalog *c, const char *ns, const char *name)

@@ -19,7 +19,8 @@
 
 /*
  * Told what counts. Objects are borrowed (take a reference to keep one).
- * A put replaces what was there under that name; equal objects are not put again.
+ * A put replaces what was there under that name; equal objects are not put again, but for a Secret
+ * that has forgotten its values and comes with them.
  */
 struct sv_catalog_sink {
 	void (*put_pod)(void *arg, struct sv_pod *pod);
@@ -89,7 +90,14 @@ int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone);
 /* A file is no more: forget its objects. */
 int sv_catalog_remove(struct sv_catalog *c, const char *path);
 
+/* Let go of the values that a file has for Secrets which do not count, or not in this version. */
+void sv_catalog_forget(struct sv_catalog *c, const char *path);
+
 bool sv_catalog_has(const struct sv_catalog *c, const char *path);
+/* Why a file cannot be used, borrowed; NULL if it can, or is not known. */
+const char *sv_catalog_failure(const struct sv_catalog *c, const char *path);
+/* The path of the file whose Secret of that name counts, borrowed; NULL if there is none. */
+const char *sv_catalog_path(const struct sv_catalog *c, const char *ns, const char *name);
 
 void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void *arg);
 /* The Pods that count, in the order of namespace and name. */

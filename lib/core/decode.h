@@ -29,7 +29,7 @@ struct sv_decode_opts {
  * @ret:  the new object, one reference; written on 0 only
  * @c:    complaints are added to it
  *
- * Return: 0, SV_DECODE_E_INVALID or -ENOMEM.
+ * Return: 0, SV_DECODE_E_INVALID, or a negated errno.
  */
 int sv_decode_secret(struct json_object *tree, const struct sv_decode_opts *opts,
 		     struct sv_secret **ret, struct sv_complaints *c);

@@ -243,6 +243,15 @@ static int read_projected_volume(struct sv_decoder *d, struct json_object *node,
 	}
 	sv_leave(d, place);
 	sv_strmap_done(&paths);
+	/*
+	 * Every Pod of a cluster has one with a token, a ConfigMap and no Secret (kube-api-access-…):
+	 * somebody else's, as an emptyDir is. In a manifest nobody else would serve it (R17).
+	 */
+	if (r == 0 && d->opts && d->opts->from_api && v->unsupported && v->n_sources == 0) {
+		v->type = SV_VOLUME_OTHER;
+		free(v->unsupported);
+		v->unsupported = NULL;
+	}
 	return r;
 }
 

@@ -11,21 +11,38 @@
 
 #define SA_NAME_ANNOTATION "kubernetes.io/service-account.name"
 
-static int compare_keys(const void *a, const void *b)
+/* What has been read of data and stringData. */
+struct items {
+	struct sv_secret_item *list;
+	size_t n;
+};
+
+static void items_done(struct items *items)
 {
-	return strcmp(((const struct sv_secret_key *)a)->name,
-		      ((const struct sv_secret_key *)b)->name);
+	size_t i;
+
+	for (i = 0; i < items->n; i++) {
+		free(items->list[i].name);
+		sv_bytes_wipe(&items->list[i].value);
+	}
+	free(items->list);
 }
 
-static int add_key(struct sv_secret *s, const char *name, struct sv_bytes *value)
+static int compare_items(const void *a, const void *b)
 {
-	struct sv_secret_key *k = &s->keys[s->n_keys]; /* read_data() made room */
+	return strcmp(((const struct sv_secret_item *)a)->name,
+		      ((const struct sv_secret_item *)b)->name);
+}
 
-	k->name = strdup(name);
-	if (!k->name)
+static int add_item(struct items *items, const char *name, struct sv_bytes *value)
+{
+	struct sv_secret_item *item = &items->list[items->n]; /* read_data() made room */
+
+	item->name = strdup(name);
+	if (!item->name)
 		return -ENOMEM;
-	k->value = sv_bytes_take(value);
-	s->n_keys++;
+	item->value = sv_bytes_take(value);
+	items->n++;
 	return 0;
 }
 
@@ -57,12 +74,12 @@ static int read_string_value(struct sv_decoder *d, struct json_object *node, str
 			     ret);
 }
 
-static int read_entry(struct sv_decoder *d, struct sv_secret *s, const char *key,
+static int read_entry(struct sv_decoder *d, struct items *items, const char *key,
 		      struct json_object *node, bool is_data, size_t n_data)
 {
 	struct sv_place place = sv_enter_key(d, key, node);
 	sv_autobytes struct sv_bytes value = { NULL, 0 };
-	struct sv_secret_key wanted = { .name = (char *)(uintptr_t)key }, *k = NULL;
+	struct sv_secret_item wanted = { .name = (char *)(uintptr_t)key }, *item = NULL;
 	int r;
 
 	r = is_data ? read_data_value(d, node, &value) : read_string_value(d, node, &value);
@@ -70,35 +87,36 @@ static int read_entry(struct sv_decoder *d, struct sv_secret *s, const char *key
 	if (r)
 		return r;
 	if (n_data > 0) /* stringData wins (R4); keys of one map are unique */
-		k = bsearch(&wanted, s->keys, n_data, sizeof(*k), compare_keys);
-	if (!k)
-		return add_key(s, key, &value);
-	sv_bytes_wipe(&k->value);
-	k->value = sv_bytes_take(&value);
+		item = bsearch(&wanted, items->list, n_data, sizeof(*item), compare_items);
+	if (!item)
+		return add_item(items, key, &value);
+	sv_bytes_wipe(&item->value);
+	item->value = sv_bytes_take(&value);
 	return 0;
 }
 
-static int read_map(struct sv_decoder *d, struct sv_secret *s, struct json_object *map,
+static int read_map(struct sv_decoder *d, struct items *items, struct json_object *map,
 		    const char *field)
 {
 	struct sv_place place = sv_enter(d, field, map);
 	bool is_data = strcmp(field, "data") == 0;
-	size_t n_data = s->n_keys; /* sorted; none while data itself is read */
+	size_t n_data = items->n; /* sorted; none while data itself is read */
 	int r = 0;
 
 	json_object_object_foreach (map, key, value) {
-		r = read_entry(d, s, key, value, is_data, n_data);
+		r = read_entry(d, items, key, value, is_data, n_data);
 		if (r)
 			break;
 	}
-	if (s->n_keys > 0)
-		qsort(s->keys, s->n_keys, sizeof(*s->keys), compare_keys);
+	if (items->n > 0)
+		qsort(items->list, items->n, sizeof(*items->list), compare_items);
 	sv_leave(d, place);
 	return r;
 }
 
 static int read_data(struct sv_decoder *d, struct json_object *tree, struct sv_secret *s)
 {
+	__attribute__((cleanup(items_done))) struct items items = { NULL, 0 };
 	struct json_object *data, *strings;
 	size_t n;
 	int r;
@@ -110,29 +128,26 @@ static int read_data(struct sv_decoder *d, struct json_object *tree, struct sv_s
 		return r;
 	n = (data ? (size_t)json_object_object_length(data) : 0) +
 	    (strings ? (size_t)json_object_object_length(strings) : 0);
-	if (n == 0)
-		return 0;
 	if (n > SV_SECRET_KEYS_MAX)
 		return sv_reject_many(d, "data", n, SV_SECRET_KEYS_MAX);
-	s->keys = calloc(n, sizeof(*s->keys));
-	if (!s->keys)
+	items.list = calloc(n ? n : 1, sizeof(*items.list));
+	if (!items.list)
 		return -ENOMEM;
 	if (data)
-		r = read_map(d, s, data, "data");
+		r = read_map(d, &items, data, "data");
 	if (r == 0 && strings)
-		r = read_map(d, s, strings, "stringData");
-	return r;
+		r = read_map(d, &items, strings, "stringData");
+	return r ? r : sv_secret_set(s, items.list, items.n);
 }
 
 static void check_keys(struct sv_decoder *d, const struct sv_secret *s)
 {
 	struct sv_place place = sv_enter(d, "data", NULL);
-	size_t i, sum = 0;
+	size_t i;
 
 	for (i = 0; i < s->n_keys; i++) {
 		const char *text = sv_check_secret_key(s->keys[i].name);
 
-		sum += s->keys[i].value.len;
 		if (text) {
 			struct sv_place at = sv_enter_key(d, s->keys[i].name, NULL);
 
@@ -140,7 +155,7 @@ static void check_keys(struct sv_decoder *d, const struct sv_secret *s)
 			sv_leave(d, at);
 		}
 	}
-	if (sum > SV_SECRET_SIZE_MAX)
+	if (s->size > SV_SECRET_SIZE_MAX)
 		sv_reject(d, SV_TOO_LONG, NULL, NULL, "must have at most 1048576 bytes");
 	sv_leave(d, place);
 }
@@ -148,7 +163,7 @@ static void check_keys(struct sv_decoder *d, const struct sv_secret *s)
 static void require_key(struct sv_decoder *d, const struct sv_secret *s, const char *field,
 			const char *key)
 {
-	if (!sv_secret_value(s, key))
+	if (!sv_secret_key(s, key))
 		sv_reject(d, SV_REQUIRED, field, NULL, "");
 }
 
@@ -185,7 +200,7 @@ static bool has_sa_annotation(struct json_object *meta)
 /* What the built-in types demand (R7). Field paths are the ones that 1.20 prints. */
 static void check_type(struct sv_decoder *d, const struct sv_secret *s, struct json_object *meta)
 {
-	const struct sv_bytes *value;
+	const struct sv_secret_key *key;
 
 	if (strcmp(s->type, "kubernetes.io/service-account-token") == 0) {
 		if (!has_sa_annotation(meta))
@@ -196,13 +211,13 @@ static void check_type(struct sv_decoder *d, const struct sv_secret *s, struct j
 	} else if (strcmp(s->type, "kubernetes.io/dockerconfigjson") == 0) {
 		require_json(d, s, "data[.dockerconfigjson]", ".dockerconfigjson");
 	} else if (strcmp(s->type, "kubernetes.io/basic-auth") == 0) {
-		if (!sv_secret_value(s, "username") && !sv_secret_value(s, "password")) {
+		if (!sv_secret_key(s, "username") && !sv_secret_key(s, "password")) {
 			sv_reject(d, SV_REQUIRED, "data[%s][username]", NULL, "");
 			sv_reject(d, SV_REQUIRED, "data[%s][password]", NULL, "");
 		}
 	} else if (strcmp(s->type, "kubernetes.io/ssh-auth") == 0) {
-		value = sv_secret_value(s, "ssh-privatekey");
-		if (!value || value->len == 0)
+		key = sv_secret_key(s, "ssh-privatekey");
+		if (!key || key->size == 0)
 			sv_reject(d, SV_REQUIRED, "data[%s][ssh-privatekey]", NULL, "");
 	} else if (strcmp(s->type, "kubernetes.io/tls") == 0) {
 		require_key(d, s, "data[tls.crt]", "tls.crt");

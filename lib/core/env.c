@@ -337,7 +337,7 @@ static int set_all(struct builder *b, const struct sv_env_source *src)
 			return -ENOMEM;
 		if ((b->opts->strict_names ? sv_check_env_name(name) :
 					     sv_check_env_name_relaxed(name)) == NULL)
-			r = set(b, name, s->keys[i].value.ptr, s->keys[i].value.len);
+			r = set(b, name, s->data->values[i].ptr, s->data->values[i].len);
 		else
 			sv_buf_printf(&skipped, "%s%s", skipped.len ? ", " : "", name);
 	}
@@ -397,6 +397,34 @@ static void free_list(char **list)
 		free(list[i]);
 	}
 	free(list);
+}
+
+static void add_name(const char **names, size_t *n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < *n; i++)
+		if (strcmp(names[i], name) == 0)
+			return;
+	names[(*n)++] = name;
+}
+
+int sv_env_secret_names(const struct sv_container *c, const char ***ret, size_t *n)
+{
+	const char **names = calloc(c->n_env + c->n_env_from + 1, sizeof(*names));
+	size_t i;
+
+	if (!names)
+		return -ENOMEM;
+	*n = 0;
+	for (i = 0; i < c->n_env_from; i++)
+		if (c->env_from[i].secret)
+			add_name(names, n, c->env_from[i].secret);
+	for (i = 0; i < c->n_env; i++)
+		if (c->env[i].kind == SV_ENV_SECRET_KEY)
+			add_name(names, n, c->env[i].ref);
+	*ret = names;
+	return 0;
 }
 
 void sv_env_free(struct sv_env *env)

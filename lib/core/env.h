@@ -57,6 +57,12 @@ int sv_env_make(const struct sv_pod *pod, const struct sv_container *c,
 		const struct sv_env_opts *opts, sv_secret_lookup lookup, void *arg,
 		struct sv_env **ret, struct sv_err *err);
 
+/*
+ * The Secrets that a container's environment names, each once: a new array of strings that are
+ * borrowed from @c. Return: 0 or -ENOMEM.
+ */
+int sv_env_secret_names(const struct sv_container *c, const char ***ret, size_t *n);
+
 /* Wipes and frees; NULL is fine. */
 void sv_env_free(struct sv_env *env);
 

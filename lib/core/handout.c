@@ -87,7 +87,8 @@ bool sv_handout_is_stale(const struct sv_handout *h, const struct sv_desired *d)
 		const struct sv_desired_secret *s =
 			sv_desired_secret(d, h->origin, h->ns, h->secrets[i].name);
 
-		if ((s && s->secret ? s->serial : 0) != h->secrets[i].serial)
+		if (sv_desired_is_known(d, h->origin, s) &&
+		    (s && s->secret ? s->serial : 0) != h->secrets[i].serial)
 			return true;
 	}
 	return false;

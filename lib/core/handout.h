@@ -32,7 +32,7 @@ int sv_handouts_note(struct sv_handouts *h, const struct sv_desired *d, enum sv_
 		     const struct sv_env *env, int64_t now_ms);
 const struct sv_handout *sv_handouts_get(const struct sv_handouts *h, const char *uid,
 					 const char *container);
-/* A Secret it was made from has changed since, has gone, or has come. */
+/* A Secret it was made from has changed since, has gone, or has come; as far as anybody watches it. */
 bool sv_handout_is_stale(const struct sv_handout *h, const struct sv_desired *d);
 /* Does it depend on this Secret? */
 bool sv_handout_uses(const struct sv_handout *h, enum sv_origin origin, const char *ns,

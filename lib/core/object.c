@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "object.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,17 +31,93 @@ void sv_secret_unref(struct sv_secret *s)
 
 	if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (i = 0; i < s->n_keys; i++) {
+	for (i = 0; i < s->n_keys; i++)
 		free(s->keys[i].name);
-		sv_bytes_wipe(&s->keys[i].value);
-	}
 	free(s->keys);
+	sv_secret_data_unref(s->data);
 	free(s->ns);
 	free(s->name);
 	free(s->uid);
 	free(s->resource_version);
 	free(s->type);
 	free(s);
+}
+
+struct sv_secret_data *sv_secret_data_ref(struct sv_secret_data *d)
+{
+	atomic_fetch_add_explicit(&d->refs, 1, memory_order_relaxed);
+	return d;
+}
+
+void sv_secret_data_unref(struct sv_secret_data *d)
+{
+	size_t i;
+
+	if (!d || atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (i = 0; i < d->n; i++)
+		sv_bytes_wipe(&d->values[i]);
+	free(d);
+}
+
+/* Names and values in turn, so that none can pass for another. */
+static int make_digest(const struct sv_secret_item *items, size_t n, struct sv_digest *ret)
+{
+	sv_autofree struct sv_bytes *parts = calloc(n ? n : 1, 2 * sizeof(*parts));
+	size_t i;
+
+	if (!parts)
+		return -ENOMEM;
+	for (i = 0; i < n; i++) {
+		parts[2 * i].ptr = (unsigned char *)items[i].name;
+		parts[2 * i].len = strlen(items[i].name);
+		parts[2 * i + 1] = items[i].value;
+	}
+	return sv_digest_make(parts, 2 * n, ret);
+}
+
+int sv_secret_set(struct sv_secret *s, struct sv_secret_item *items, size_t n)
+{
+	sv_autofree struct sv_secret_key *keys = calloc(n ? n : 1, sizeof(*keys));
+	sv_autofree struct sv_secret_data *data =
+		calloc(1, sizeof(*data) + n * sizeof(data->values[0]));
+	size_t i;
+	int r = keys && data ? make_digest(items, n, &s->digest) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	atomic_init(&data->refs, 1);
+	data->n = s->n_keys = n;
+	for (i = 0; i < n; i++) {
+		keys[i].name = SV_TAKE(items[i].name);
+		keys[i].size = items[i].value.len;
+		s->size += items[i].value.len;
+		data->values[i] = sv_bytes_take(&items[i].value);
+	}
+	s->keys = SV_TAKE(keys);
+	s->data = SV_TAKE(data);
+	return 0;
+}
+
+bool sv_secret_is_hollow(const struct sv_secret *s)
+{
+	return s->n_keys > 0 && !s->data;
+}
+
+void sv_secret_forget(struct sv_secret *s)
+{
+	sv_secret_data_unref(s->data);
+	s->data = NULL;
+}
+
+bool sv_secret_fill(struct sv_secret *s, const struct sv_secret *from)
+{
+	if (!sv_secret_is_hollow(s))
+		return true;
+	if (!from->data || !sv_secret_same_data(s, from))
+		return false;
+	s->data = sv_secret_data_ref(from->data);
+	return true;
 }
 
 struct sv_pod *sv_pod_new(void)
@@ -155,13 +232,17 @@ static int compare_key(const void *name, const void *key)
 	return strcmp(name, ((const struct sv_secret_key *)key)->name);
 }
 
+const struct sv_secret_key *sv_secret_key(const struct sv_secret *s, const char *name)
+{
+	return s->n_keys > 0 ? bsearch(name, s->keys, s->n_keys, sizeof(*s->keys), compare_key) :
+			       NULL;
+}
+
 const struct sv_bytes *sv_secret_value(const struct sv_secret *s, const char *key)
 {
-	const struct sv_secret_key *k = NULL;
+	const struct sv_secret_key *k = s->data ? sv_secret_key(s, key) : NULL;
 
-	if (s->n_keys > 0)
-		k = bsearch(key, s->keys, s->n_keys, sizeof(*s->keys), compare_key);
-	return k ? &k->value : NULL;
+	return k ? &s->data->values[k - s->keys] : NULL;
 }
 
 static bool same(const char *a, const char *b)
@@ -169,19 +250,16 @@ static bool same(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+bool sv_secret_same_data(const struct sv_secret *a, const struct sv_secret *b)
+{
+	return sv_digest_equal(&a->digest, &b->digest);
+}
+
 bool sv_secret_equal(const struct sv_secret *a, const struct sv_secret *b)
 {
-	size_t i;
-
-	if (a->n_keys != b->n_keys || a->immutable != b->immutable || !same(a->ns, b->ns) ||
-	    !same(a->name, b->name) || !same(a->uid, b->uid) || !same(a->type, b->type) ||
-	    !same(a->resource_version, b->resource_version))
-		return false;
-	for (i = 0; i < a->n_keys; i++)
-		if (!same(a->keys[i].name, b->keys[i].name) ||
-		    !sv_bytes_equal(&a->keys[i].value, &b->keys[i].value))
-			return false;
-	return true;
+	return a->immutable == b->immutable && same(a->ns, b->ns) && same(a->name, b->name) &&
+	       same(a->uid, b->uid) && same(a->type, b->type) &&
+	       same(a->resource_version, b->resource_version) && sv_secret_same_data(a, b);
 }
 
 static bool same_source(const struct sv_secret_source *a, const struct sv_secret_source *b)

@@ -4,8 +4,14 @@
  *
  * Objects are counted: sv_x_ref() shares one, sv_x_unref() gives it up, and the
  * last one out wipes and frees. Counts are atomic, so a worker may hold an
- * object that the loop has let go of; nothing else changes after decoding.
- * That is how a value exists once, however many volumes use it.
+ * object that the loop has let go of. After decoding nothing changes but one
+ * thing: a Secret may forget its values, and be given them again.
+ *
+ * The values of a Secret are counted on their own: whoever works with them holds
+ * them, the Secret itself holds them only as long as somebody may ask for them. A
+ * value exists once, however many volumes use it, and not at all while the Secret
+ * is hollow. What is left then (keys, sizes, a keyed digest) still tells whether
+ * another version differs.
  */
 #ifndef SV_CORE_OBJECT_H
 #define SV_CORE_OBJECT_H
@@ -16,6 +22,7 @@
 #include <sys/types.h>
 
 #include "../base/bytes.h"
+#include "../base/digest.h"
 
 /* Where an object came from. Pods see the Secrets of their own origin only. */
 enum sv_origin {
@@ -28,7 +35,14 @@ const char *sv_origin_name(enum sv_origin origin); /* "manifest", "api" */
 
 struct sv_secret_key {
 	char *name;
-	struct sv_bytes value;
+	size_t size; /* bytes of its value */
+};
+
+/* The values of a Secret, in the order of its keys. */
+struct sv_secret_data {
+	atomic_int refs;
+	size_t n;
+	struct sv_bytes values[];
 };
 
 struct sv_secret {
@@ -39,6 +53,15 @@ struct sv_secret {
 	bool immutable;               /* R9 */
 	struct sv_secret_key *keys;   /* sorted by name (strcmp order) */
 	size_t n_keys;
+	size_t size;                 /* bytes of all values */
+	struct sv_digest digest;     /* of keys and values */
+	struct sv_secret_data *data; /* counted; NULL while hollow. The loop's alone */
+};
+
+/* A key with its value, on the way into a Secret. */
+struct sv_secret_item {
+	char *name;
+	struct sv_bytes value;
 };
 
 /* One element of `items` (R14). */
@@ -147,9 +170,31 @@ struct sv_pod *sv_pod_new(void);
 struct sv_pod *sv_pod_ref(struct sv_pod *p);
 void sv_pod_unref(struct sv_pod *p); /* NULL is fine */
 
-/* The value of a key, or NULL if the Secret has no such key; borrowed. */
+/**
+ * sv_secret_set() - give a new Secret its keys and values
+ * @items: sorted by name, names are unique; names and values are taken over on 0
+ *
+ * Return: 0 or a negated errno.
+ */
+int sv_secret_set(struct sv_secret *s, struct sv_secret_item *items, size_t n);
+
+struct sv_secret_data *sv_secret_data_ref(struct sv_secret_data *d);
+void sv_secret_data_unref(struct sv_secret_data *d); /* NULL is fine */
+
+/* True if the values were forgotten; a Secret without keys has none to forget. */
+bool sv_secret_is_hollow(const struct sv_secret *s);
+/* Let go of the values: wiped at once, or when the last one who works with them is done. */
+void sv_secret_forget(struct sv_secret *s);
+/* Share the values of another version with the same content. False if it has none, or others. */
+bool sv_secret_fill(struct sv_secret *s, const struct sv_secret *from);
+
+/* The key of a name, or NULL; borrowed. */
+const struct sv_secret_key *sv_secret_key(const struct sv_secret *s, const char *name);
+/* The value of a key, or NULL if the Secret has no such key or is hollow; borrowed. */
 const struct sv_bytes *sv_secret_value(const struct sv_secret *s, const char *key);
 
+/* Same keys and values. */
+bool sv_secret_same_data(const struct sv_secret *a, const struct sv_secret *b);
 /* Same content and flags: nothing that anybody could see has changed. */
 bool sv_secret_equal(const struct sv_secret *a, const struct sv_secret *b);
 

@@ -79,7 +79,8 @@ static void file_done(struct sv_plan_file *f)
 	free(f->path);
 }
 
-static int add_file(struct builder *b, const char *path, int mode, const struct sv_secret_key *key)
+static int add_file(struct builder *b, const char *path, int mode, const struct sv_secret *s,
+		    const struct sv_secret_key *key)
 {
 	struct sv_plan *plan = b->plan;
 	struct sv_plan_file *f;
@@ -104,8 +105,8 @@ static int add_file(struct builder *b, const char *path, int mode, const struct 
 	*f = (struct sv_plan_file){
 		.path = cleaned,
 		.mode = mode >= 0 ? (mode_t)mode : b->vol->default_mode,
-		.size = key->value.len,
-		.value = &key->value,
+		.size = key->size,
+		.value = s->data ? &s->data->values[key - s->keys] : NULL,
 		.secret = plan->secrets[plan->n_secrets - 1].name,
 		.key = strcmp(cleaned, key->name) == 0 ? cleaned : strdup(key->name),
 	};
@@ -119,15 +120,6 @@ static int add_file(struct builder *b, const char *path, int mode, const struct 
 	return 0;
 }
 
-static const struct sv_secret_key *find_key(const struct sv_secret *s, const char *name)
-{
-	const struct sv_bytes *value = sv_secret_value(s, name);
-
-	return value ? (const struct sv_secret_key *)((const char *)value -
-						      offsetof(struct sv_secret_key, value)) :
-		       NULL;
-}
-
 static int add_files(struct builder *b, const struct sv_secret_source *src,
 		     const struct sv_secret *s)
 {
@@ -136,13 +128,13 @@ static int add_files(struct builder *b, const struct sv_secret_source *src,
 
 	if (src->n_items == 0)
 		for (i = 0; i < s->n_keys && r == 0; i++)
-			r = add_file(b, s->keys[i].name, -1, &s->keys[i]);
+			r = add_file(b, s->keys[i].name, -1, s, &s->keys[i]);
 	for (i = 0; i < src->n_items && r == 0; i++) {
 		const struct sv_key_to_path *item = &src->items[i];
-		const struct sv_secret_key *key = find_key(s, item->key);
+		const struct sv_secret_key *key = sv_secret_key(s, item->key);
 
 		if (key)
-			r = add_file(b, item->path, item->mode, key);
+			r = add_file(b, item->path, item->mode, s, key);
 		else if (!src->optional)
 			r = sv_err_set(b->err, SV_PLAN_E_NO_KEY,
 				       "references non-existent secret key: %s", item->key);
@@ -188,7 +180,9 @@ static int add_source(struct builder *b, const struct sv_secret_source *src,
 		return 0;
 	}
 	ps->found = true;
+	ps->digest = s->digest;
 	ps->secret = sv_secret_ref(s);
+	ps->data = s->data ? sv_secret_data_ref(s->data) : NULL;
 	b->err = &err;
 	r = add_files(b, src, s);
 	b->err = NULL;
@@ -470,16 +464,51 @@ int sv_plan_make(const struct sv_pod *pod, const struct sv_volume *vol, size_t l
 	return 0;
 }
 
+static bool same_file(const struct sv_plan_file *a, const struct sv_plan_file *b)
+{
+	return a->mode == b->mode && a->size == b->size && strcmp(a->path, b->path) == 0 &&
+	       strcmp(a->secret, b->secret) == 0 && strcmp(a->key, b->key) == 0;
+}
+
+static bool same_secret(const struct sv_plan_secret *a, const struct sv_plan_secret *b)
+{
+	return a->found == b->found && strcmp(a->name, b->name) == 0 &&
+	       sv_digest_equal(&a->digest, &b->digest);
+}
+
+bool sv_plan_same(const struct sv_plan *a, const struct sv_plan *b)
+{
+	size_t i;
+
+	if (a->n_files != b->n_files || a->n_dirs != b->n_dirs || a->n_secrets != b->n_secrets ||
+	    a->fs_group != b->fs_group)
+		return false;
+	for (i = 0; i < a->n_files; i++)
+		if (!same_file(&a->files[i], &b->files[i]))
+			return false;
+	for (i = 0; i < a->n_dirs; i++)
+		if (strcmp(a->dirs[i], b->dirs[i]) != 0)
+			return false;
+	for (i = 0; i < a->n_secrets; i++)
+		if (!same_secret(&a->secrets[i], &b->secrets[i]))
+			return false;
+	return true;
+}
+
+static void let_go(struct sv_plan_secret *ps)
+{
+	sv_secret_data_unref(SV_TAKE(ps->data));
+	sv_secret_unref(SV_TAKE(ps->secret));
+}
+
 void sv_plan_forget(struct sv_plan *plan)
 {
 	size_t i;
 
 	for (i = 0; i < plan->n_files; i++)
 		plan->files[i].value = NULL;
-	for (i = 0; i < plan->n_secrets; i++) {
-		sv_secret_unref(plan->secrets[i].secret);
-		plan->secrets[i].secret = NULL;
-	}
+	for (i = 0; i < plan->n_secrets; i++)
+		let_go(&plan->secrets[i]);
 }
 
 void sv_plan_free(struct sv_plan *plan)
@@ -496,7 +525,7 @@ void sv_plan_free(struct sv_plan *plan)
 	free(plan->dirs);
 	for (i = 0; i < plan->n_secrets; i++) {
 		free(plan->secrets[i].name);
-		sv_secret_unref(plan->secrets[i].secret);
+		let_go(&plan->secrets[i]);
 	}
 	free(plan->secrets);
 	free(plan);

@@ -22,9 +22,9 @@ enum {
 	SV_PLAN_E_CLASH,       /* a path is wanted as a file and as a directory */
 	SV_PLAN_E_TOO_LARGE,   /* over the size limit of a volume */
 	SV_PLAN_E_UNSUPPORTED, /* a projected source that is not a Secret */
-	SV_PLAN_E_PENDING,     /* a source has not answered yet whether a Secret exists */
-	SV_PLAN_E_FORBIDDEN,   /* the API server does not let us read a Secret */
-	SV_PLAN_E_UNAVAILABLE, /* the source that has a Secret cannot be reached */
+	SV_PLAN_E_PENDING, /* a source has not answered yet whether a Secret exists, or with its values */
+	SV_PLAN_E_FORBIDDEN, /* the API server does not let us read a Secret */
+	SV_PLAN_E_UNAVAILABLE, /* the source that has a Secret cannot be reached, or not give its values again */
 };
 
 #define SV_PLAN_PAGE 4096
@@ -35,20 +35,22 @@ struct sv_plan_file {
 	char *path;  /* relative, cleaned, '/'-separated, no element is "..": see validate.h */
 	mode_t mode; /* permission bits, 0000-0777, fsGroup's bits included; no umask applies */
 	size_t size; /* bytes */
-	const struct sv_bytes
-		*value;     /* borrowed from a Secret that the plan holds; NULL once forgotten */
-	const char *secret; /* whose it is: a name in `secrets` */
-	char *key;          /* owned, or the same pointer as path */
+	const struct sv_bytes *value; /* borrowed from values that the plan holds; NULL without */
+	const char *secret;           /* whose it is: a name in `secrets` */
+	char *key;                    /* owned, or the same pointer as path */
 };
 
 /* A Secret that the volume names, and what became of it: for the status report. */
 struct sv_plan_secret {
 	char *name;
 	bool optional, found;
-	struct sv_secret *secret; /* counted; NULL if not found */
+	struct sv_digest digest;     /* of its keys and values */
+	struct sv_secret *secret;    /* counted; NULL if not found, or once forgotten */
+	struct sv_secret_data *data; /* counted; NULL if the Secret was hollow, or once forgotten */
 };
 
 struct sv_plan {
+	enum sv_origin origin;      /* of the Pod and its Secrets */
 	struct sv_plan_file *files; /* sorted by path, a directory's entries right behind it */
 	size_t n_files;             /* 0 is a valid, empty volume */
 	char **dirs;                /* nested mountpoints (R49), parents first; relative, cleaned */
@@ -71,7 +73,8 @@ mode_t sv_plan_dir_mode(const struct sv_plan *plan);  /* 0755 or 02755 */
  *
  * Return: 0, SV_PLAN_E_NO_SECRET, _PENDING, _FORBIDDEN or _UNAVAILABLE. Only NO_SECRET
  * is forgiven by `optional` (R50). For NO_SECRET a text in @err, if any, says why it is missing
- * although something of that name is there.
+ * although something of that name is there. A Secret that is hollow makes a plan whose files have
+ * no values: good for comparing, not for writing.
  */
 typedef int (*sv_secret_lookup)(void *arg, const char *ns, const char *name, struct sv_secret **ret,
 				struct sv_err *err);
@@ -87,6 +90,12 @@ typedef int (*sv_secret_lookup)(void *arg, const char *ns, const char *name, str
  */
 int sv_plan_make(const struct sv_pod *pod, const struct sv_volume *vol, size_t limit,
 		 sv_secret_lookup lookup, void *arg, struct sv_plan **ret, struct sv_err *err);
+
+/*
+ * Would the two make the same volume? Nothing that can be seen of it differs, and it was made from
+ * the same values, whether they are there or forgotten.
+ */
+bool sv_plan_same(const struct sv_plan *a, const struct sv_plan *b);
 
 /* Gives the values up and keeps the rest, for the status report. */
 void sv_plan_forget(struct sv_plan *plan);

@@ -257,6 +257,22 @@ int sv_reconcile_identify(struct sv_actual *a, const struct sv_wanted *w)
 	return 0;
 }
 
+/*
+ * Values that cannot be had (now) are not needed for a volume that has them already. Return: 1 if
+ * nothing would change, 0 if something would or may, or a negated errno.
+ */
+static int is_done(const struct sv_desired *d, const struct sv_actual *a, const struct sv_wanted *w,
+		   size_t limit)
+{
+	sv_autoplan struct sv_plan *outline = NULL;
+	int r;
+
+	if (!a->mounted || !a->plan || !a->as_planned)
+		return 0;
+	r = sv_desired_outline(d, w, limit, &outline, NULL);
+	return r == 0 ? sv_plan_same(outline, a->plan) : r < 0 ? r : 0;
+}
+
 static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals *s,
 				  struct sv_actual *a, const struct sv_wanted *w,
 				  const struct sv_reconcile_opts *opts, int64_t now_ms,
@@ -265,12 +281,21 @@ static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals 
 	sv_autoplan struct sv_plan *plan = NULL;
 	struct sv_action *action;
 	struct sv_err err = { "" };
-	int r = sv_desired_plan(d, w, opts->volume_size_limit, &plan, &err);
+	int r = sv_desired_plan(d, w, opts->volume_size_limit, &plan, &err), done = 0;
 
-	if (r == SV_PLAN_E_PENDING) {
+	if (r == SV_PLAN_E_PENDING || r == SV_PLAN_E_UNAVAILABLE)
+		done = is_done(d, a, w, opts->volume_size_limit);
+	if (done < 0)
+		return fail(s, a, "WriteFailed", "out of memory", now_ms);
+	if (done) {
+		clear_retry(a);
+		return set_state(a, SV_STATE_PUBLISHED, "", NULL);
+	}
+	if (r == SV_PLAN_E_PENDING ||
+	    (r == SV_PLAN_E_UNAVAILABLE && !a->mounted && d->by_secret[w->origin])) {
 		clear_retry(a);
 		/* Mounted ones stay as they are: they are what was asked for last, as far as we know. */
-		return set_state(a, SV_STATE_PENDING, "", err.msg);
+		return set_state(a, SV_STATE_PENDING, sv_reconcile_reason(r), err.msg);
 	}
 	if (r > 0)
 		return refuse(a, sv_reconcile_reason(r), err.msg);
@@ -280,6 +305,7 @@ static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals 
 	if (action) {
 		action->size_limit = opts->volume_size_limit;
 		action->plan = SV_TAKE(plan);
+		a->as_planned = false;
 	}
 	return begin(s, a, action, now_ms, ret);
 }
@@ -386,6 +412,7 @@ static void take_plan(struct sv_actual *a, struct sv_action *action)
 	sv_plan_free(a->plan);
 	a->plan = SV_TAKE(action->plan);
 	sv_plan_forget(a->plan);
+	a->as_planned = true;
 }
 
 static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals *s,

@@ -146,7 +146,7 @@ static struct json_object *items_of(const struct sv_desired *d, const struct sv_
 			sv_json_text(o, "key", src->items[j].key);
 			sv_json_text(o, "path", src->items[j].path);
 			sv_json_bool(o, "optional", src->optional);
-			sv_json_bool(o, "found", s && sv_secret_value(s, src->items[j].key));
+			sv_json_bool(o, "found", s && sv_secret_key(s, src->items[j].key));
 			add_element(list, o);
 		}
 	}
@@ -339,10 +339,16 @@ static struct json_object *environment_of(const struct sv_desired *d, const stru
 
 		sv_json_text(s, "name", h->secrets[i].name);
 		sv_json_int(s, "generation", (int64_t)h->secrets[i].generation);
-		sv_json_int(s, "currentGeneration",
-			    now && now->secret ? (int64_t)now->generation : 0);
-		sv_json_bool(s, "stale",
-			     (now && now->secret ? now->serial : 0) != h->secrets[i].serial);
+		if (sv_desired_is_known(d, h->origin, now)) {
+			sv_json_int(s, "currentGeneration",
+				    now && now->secret ? (int64_t)now->generation : 0);
+			sv_json_bool(s, "stale",
+				     (now && now->secret ? now->serial : 0) !=
+					     h->secrets[i].serial);
+		} else { /* no volume needs it: read for the environment, and not watched */
+			sv_json_text(s, "currentGeneration", NULL);
+			sv_json_bool(s, "stale", false);
+		}
 		add_element(secrets, s);
 	}
 	add_member(o, "secrets", secrets);
@@ -419,7 +425,7 @@ struct json_object *sv_status_secret(const struct sv_desired_secret *rec)
 		struct json_object *k = json_object_new_object();
 
 		sv_json_text(k, "name", s->keys[i].name);
-		sv_json_int(k, "size", (int64_t)s->keys[i].value.len);
+		sv_json_int(k, "size", (int64_t)s->keys[i].size);
 		add_element(keys, k);
 	}
 	add_member(o, "keys", keys);

@@ -186,19 +186,6 @@ const char *sv_check_payload_path(const char *path)
 	return strncmp(path, "..", 2) == 0 ? "invalid path: must not start with '..'" : NULL;
 }
 
-static bool same_data(const struct sv_secret *a, const struct sv_secret *b)
-{
-	size_t i;
-
-	if (a->n_keys != b->n_keys)
-		return false;
-	for (i = 0; i < a->n_keys; i++)
-		if (strcmp(a->keys[i].name, b->keys[i].name) != 0 ||
-		    !sv_bytes_equal(&a->keys[i].value, &b->keys[i].value))
-			return false;
-	return true;
-}
-
 void sv_validate_secret_update(const struct sv_secret *old, const struct sv_secret *new,
 			       struct sv_complaints *c)
 {
@@ -210,6 +197,6 @@ void sv_validate_secret_update(const struct sv_secret *old, const struct sv_secr
 		return;
 	if (!new->immutable)
 		sv_complain(c, SV_FORBIDDEN, "immutable", NULL, "%s", immutable);
-	if (!same_data(old, new))
+	if (!sv_secret_same_data(old, new))
 		sv_complain(c, SV_FORBIDDEN, "data", NULL, "%s", immutable);
 }

@@ -245,6 +245,23 @@ int sv_read_all(int fd, size_t max, struct sv_bytes *ret)
 	return 0;
 }
 
+struct sv_identity sv_identity_of(const struct stat *st)
+{
+	return (struct sv_identity){ st->st_dev, st->st_ino, st->st_size, st->st_mtim,
+				     st->st_ctim };
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool sv_identity_equal(const struct sv_identity *a, const struct sv_identity *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime);
+}
+
 /* ---- removal ------------------------------------------------------------------------------- */
 
 /* Whoever has the file open sees no more of it; a file that cannot be written to is cut off. */

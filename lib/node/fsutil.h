@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "../base/bytes.h"
@@ -66,6 +67,17 @@ int sv_write_all(int fd, const void *data, size_t len);
 
 /* Read to the end of the file. -EFBIG if there are more than @max bytes. @ret is written on 0 only. */
 int sv_read_all(int fd, size_t max, struct sv_bytes *ret);
+
+/* The state of a file by which a change is seen without reading it. */
+struct sv_identity {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime, ctime;
+};
+
+struct sv_identity sv_identity_of(const struct stat *st);
+bool sv_identity_equal(const struct sv_identity *a, const struct sv_identity *b);
 
 /**
  * sv_remove_tree() - remove a directory with everything in it

@@ -55,19 +55,20 @@ static struct sv_pod *make_pod(int i)
 static struct sv_secret *make_secret(int i, int generation)
 {
 	struct sv_secret *s = need(sv_secret_new());
+	struct sv_secret_item items[N_KEYS];
 	char value[64];
 
 	s->ns = need(strdup(NAMESPACE));
 	s->name = need(strdup("secret"));
-	s->keys = need(calloc(N_KEYS, sizeof(*s->keys)));
-	s->n_keys = N_KEYS;
 	for (int k = 0; k < N_KEYS; k++) {
 		int len = volume_value(value, sizeof(value), keys[k], i, generation);
 
-		s->keys[k].name = need(strdup(keys[k]));
-		if (sv_bytes_copy(value, (size_t)len, &s->keys[k].value) < 0)
+		items[k].name = need(strdup(keys[k]));
+		if (sv_bytes_copy(value, (size_t)len, &items[k].value) < 0)
 			errx(1, "out of memory");
 	}
+	if (sv_secret_set(s, items, N_KEYS) < 0)
+		errx(1, "cannot make a Secret");
 	return s;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Real containers with mounts from secretvolctl mounts: runc, crun, podman, bubblewrap.
+"""Real containers with mounts from secretvolctl mounts: runc, crun, podman, bubblewrap; and the daemon
+itself in a container.
 
 A runtime that is not installed, or that cannot run anything on this machine, is skipped with its
 own words: whether it can is tried with a container that has nothing of ours.
@@ -14,6 +15,9 @@ import os
 import select
 import shlex
 import shutil
+import signal
+import socket
+import struct
 import subprocess
 import sys
 
@@ -510,6 +514,101 @@ def systemd_analyze_has_nothing_to_say():
         return [line for line in (got.stdout + got.stderr).splitlines() if "sv-test" in line]
     check(verify("BindReadOnlyPaths=relative:/x\n"), "a bad line is not complained of")
     check_eq(verify(lines), [], "complaints of systemd-analyze verify")
+
+
+# ---- the daemon in a container ---------------------------------------------------------------
+
+NEEDED = ["CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID"]
+
+
+class Contained(Daemon):
+    """secretvold as PID 1 of a runc container, with its root directory from a shared mount.
+
+    The paths are the host's in there too, so that all that a Daemon is asked works.
+    """
+
+    def __init__(self, propagation, rootfs_propagation=None):
+        runtime("runc")  # or Skip
+        root = harness.make_dir("shared.", 0o755)
+        harness.bind_mount(root, root)
+        subprocess.run(["mount", "--make-shared", root], check=True)
+        self.propagation = propagation
+        self.rootfs_propagation = rootfs_propagation
+        super().__init__(root=root, start=False)
+        self.put_objects("o.yaml", secret("s", {"k": "v"}), pod())
+
+    def command(self, *extra):
+        oci = runtime("runc")
+        binds = [(self.root, "rw", self.propagation), (self.manifest_dir, "ro", "rprivate"),
+                 (harness.options.build, "ro", "rprivate"), ("/usr", "ro", "rprivate")]
+        bundle = oci.bundle(super().command(*extra), [
+            {"destination": path, "type": "bind", "source": path, "options": ["rbind"] + list(how)}
+            for path, *how in binds],
+            env=["ASAN_OPTIONS=detect_leaks=0"])  # which takes the right to trace itself
+        path = os.path.join(bundle, "config.json")
+        with open(path, encoding="utf-8") as f:
+            config = json.load(f)
+        config["process"]["capabilities"] = {
+            kind: NEEDED for kind in ("bounding", "effective", "permitted")}
+        config["root"]["readonly"] = True
+        for name in ("lib", "lib64"):
+            os.symlink("usr/" + name, os.path.join(config["root"]["path"], name))
+        if self.rootfs_propagation:
+            config["linux"]["rootfsPropagation"] = self.rootfs_propagation
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(config, f)
+        # In a pid namespace that ends with us, even if we are killed.
+        return ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
+                "--propagation", "unchanged", "--"] + oci.command(bundle)
+
+    def end_of(self, signum):
+        """The daemon gets a signal, and its container ends; its exit status."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.connect(self.socket_path)
+            pid, _, _ = struct.unpack("iII", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        os.kill(pid, signum)
+        return self.wait_exit()
+
+    def cleanup(self):
+        if self.is_running():
+            try:
+                self.end_of(signal.SIGKILL)  # so that runc takes the container away
+            except OSError:
+                pass
+        super().cleanup()
+        harness.umount(self.root)
+        os.rmdir(self.root)
+
+
+@suite.test
+def a_daemon_in_a_container_mounts_for_the_host():
+    with Contained("rshared", "rshared") as d:
+        d.start()
+        v = d.wait_published("default", "p", "v")
+        check_eq(harness.read_file(v["path"] + "/k"), b"v", "content on the host")
+        check("not seen" not in d.log(), "a complaint: " + d.log())
+        before = (harness.mount_at(v["path"]), v["generation"], v["publishedAt"])
+        check_eq(d.end_of(signal.SIGKILL), 128 + signal.SIGKILL, "exit status of the container")
+        check_eq(harness.mount_at(v["path"]), before[0], "mount without a daemon")
+        d.start()
+        v = d.wait_published("default", "p", "v")
+        check_eq((harness.mount_at(v["path"]), v["generation"], v["publishedAt"]), before,
+                 "the volume that the next one took over")
+        d.delete("o.yaml")
+        d.wait_gone("default", "p", "v")
+        check_eq(harness.mount_at(v["path"]), None, "mount on the host, no longer wanted")
+        check_eq(d.end_of(signal.SIGTERM), 0, "exit status of the container")
+
+
+@suite.test
+def a_daemon_in_a_container_says_when_its_mounts_stay_there():
+    for propagation in (("rprivate",), ("rslave", "rslave"), ("rshared", "rslave")):
+        with Contained(*propagation) as d:
+            d.start()
+            v = d.wait_published("default", "p", "v")
+            check_eq(harness.mount_at(v["path"]), None, "mount on the host, %s" % (propagation,))
+            check_in("are not seen outside this container: the directory needs mount propagation "
+                     "'Bidirectional'", d.log(), "log with %s" % (propagation,))
 
 
 if __name__ == "__main__":

@@ -347,6 +347,36 @@ def health_and_readiness():
 
 
 @suite.test
+def the_probes_of_the_daemonset_see_health_and_readiness():
+    path = os.path.join(harness.REPO, "manifests", "kubernetes", "base", "daemonset.yaml")
+    with open(path, encoding="utf-8") as f:
+        (container,) = yaml.safe_load(f)["spec"]["template"]["spec"]["containers"]
+
+    def probe(d, kind):
+        environment = dict(d.environment(), SECRETVOLD_SOCKET=d.socket_path,
+                           PATH="%s:%s" % (harness.options.build, os.environ["PATH"]))
+        return subprocess.run(container[kind]["exec"]["command"], env=environment, check=False,
+                              stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=harness.DEADLINE_S).returncode
+
+    def both(d):
+        return {kind: probe(d, kind) == 0 for kind in ("livenessProbe", "readinessProbe")}
+
+    with Daemon(start=False) as d:
+        os.rename(d.manifest_dir, d.manifest_dir + ".away")
+        d.start(wait_ready=False).wait_alive()
+        check_eq(both(d), {"livenessProbe": True, "readinessProbe": False}, "without a source")
+        os.rename(d.manifest_dir + ".away", d.manifest_dir)
+        d.wait_ready()
+        check_eq(both(d), {"livenessProbe": True, "readinessProbe": True}, "with a source")
+        d.put_objects("o.yaml", pod("p", {"v": "missing"}))
+        d.wait_volume("default", "p", "v", in_state("Refused"))
+        check_eq(both(d), {"livenessProbe": True, "readinessProbe": True}, "with a refusal")
+        d.stop()
+        check_eq(both(d), {"livenessProbe": False, "readinessProbe": False}, "without a daemon")
+
+
+@suite.test
 def the_status_document():
     with sample_daemon(args=["--node-name", "the-node"]) as d:
         s = d.status()

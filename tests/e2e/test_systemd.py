@@ -29,6 +29,8 @@ suite = harness.Suite("systemd")
 UNITS = os.path.join(harness.REPO, "systemd")
 BOOT_DEADLINE_S = 60.0
 SECURITY_THRESHOLD = 43  # of systemd-analyze security, which counts tenths
+SECURITY_WITH_NETWORK = 45  # with the example drop-in for an API server
+DROP_IN = "/usr/share/doc/secretvold/examples/secretvold.service.d/kubelet.conf"
 TARGET = "secretvold-test.target"
 HIDING = "[Service]\nProtectSystem=full\n"
 
@@ -334,6 +336,26 @@ def the_service_is_confined():
 
 
 @suite.test
+def the_drop_in_for_an_api_server_is_an_example_and_is_correct():
+    m = installed()
+    before = m.show()
+    check_eq((before.get("DropInPaths", "").count("kubelet"), before["RestrictAddressFamilies"]),
+             (0, "AF_UNIX"), "the drop-in, before it is put in place")
+    with m.drop_in(harness.read_file(m.path(DROP_IN)).decode()):
+        check_eq(m.run("systemd-analyze", "verify", "--recursive-errors=no", "--man=no",
+                       "secretvold.service"), "", "complaints")
+        for threshold, want in ((SECURITY_WITH_NETWORK, 0), (SECURITY_WITH_NETWORK - 1, 1)):
+            m.run("systemd-analyze", "security", "--offline=yes", "--threshold=%d" % threshold,
+                  "/usr/lib/systemd/system/secretvold.service", want=want)
+        m.systemctl("restart", "secretvold.service")
+        after = m.show()
+        check_eq(set(after["RestrictAddressFamilies"].split()), {"AF_UNIX", "AF_INET", "AF_INET6"},
+                 "address families")
+        check_in("network-online.target", after["After"].split(), "what it comes after")
+        check_in("network-online.target", after["Wants"].split(), "what it wants")
+
+
+@suite.test
 def the_service_is_ready_and_says_so():
     m = installed()
     m.systemctl("is-active", "secretvold.service")
@@ -363,6 +385,7 @@ def the_commented_configuration_is_valid_when_uncommented():
     check(n >= 10, "only %d options are mentioned" % n)
     text = text.replace("rootDir: /run/secretvold", "rootDir: /run/other")
     text = text.replace("- /etc/secretvold/manifests", "- /etc/secretvold/none")
+    text = re.sub(r"^kube(config|Context): .*\n", "", text, flags=re.M)  # there is no API server
     write(m.path("/run/config.yaml"), text)
     os.makedirs(m.path("/etc/secretvold/none"), exist_ok=True)
     m.run("secretvold", "--config", "/run/config.yaml", "--once")
@@ -695,6 +718,16 @@ def the_installed_package_publishes_the_example_manifests():
     (v,) = m.volumes(pod="secret-test-pod")
     check_eq(content(m, v, "username"), b"my-app", "username")
     m.wait_no_problems()
+
+
+@suite.test
+def the_package_brings_the_examples_for_a_cluster():
+    m = packaged()
+    examples = os.path.dirname(os.path.dirname(m.path(DROP_IN)))
+    for name in ("secretvold.service.d/kubelet.conf", "kubernetes/README.md",
+                 "kubernetes/base/daemonset.yaml", "kubernetes/kubelet-identity/kustomization.yaml"):
+        check(os.path.isfile(os.path.join(examples, name)), name + " is not there")
+    check_eq(m.show().get("DropInPaths", "").count("kubelet"), 0, "the drop-in, in use")
 
 
 @suite.test

@@ -404,6 +404,54 @@ START_TEST(an_action_holds_the_whole_plan_or_is_tried_later)
 }
 END_TEST
 
+static int refill(void *arg, enum sv_origin origin, struct sv_secret *wanted, struct sv_err *err)
+{
+	(void)err;
+	return sv_desired_fill(&d, origin, wanted, arg) ? 0 : SV_PLAN_E_UNAVAILABLE;
+}
+
+START_TEST(forgotten_values_are_there_or_asked_for_later)
+{
+	sv_autosecret struct sv_secret *again = t_secret_yaml(SECRET);
+
+	sv_secret_forget(secret); /* one copy of the values in all rounds */
+	ck_assert(sv_secret_fill(secret, again));
+	LOOP(loop)
+	{
+		struct sv_action *action = NULL;
+		struct sv_actual *a;
+
+		begin();
+		d.refill = refill;
+		d.changed = NULL;
+		d.arg = again;
+		ck_assert_ptr_nonnull(sv_actuals_make(&s, ID));
+		a = sv_actuals_get(&s, ID);
+		a->input = true;
+		fault_on(&loop);
+		sv_desired_set_keep(&d, SV_KEEP_AUTO);
+		fault_off();
+		put_all();
+		fault_on(&loop);
+		sv_desired_forget(&d);
+		start(&action, 10);
+		fault_off();
+		if (!action) {
+			ck_assert_msg(a->state == SV_STATE_FAILED && a->retry_ms > 10,
+				      "%s after %s", sv_state_name(a->state), fault_text());
+			start(&action, a->retry_ms);
+		}
+		expect_plan(action);
+		ck_assert_ptr_nonnull(action->plan->files[0].value);
+		finish(action, 1000);
+		sv_desired_forget(&d);
+		ck_assert(sv_secret_is_hollow(secret) && sv_secret_fill(secret, again));
+		end();
+	}
+	enough(&loop, 20);
+}
+END_TEST
+
 START_TEST(a_result_is_taken_in_whatever_fails)
 {
 	LOOP(loop)
@@ -599,6 +647,7 @@ T_SUITE(fault_core)
 	T_TEST(objects_are_put_or_can_be_put_again);
 	T_TEST(objects_are_removed_whatever_fails);
 	T_TEST(an_action_holds_the_whole_plan_or_is_tried_later);
+	T_TEST(forgotten_values_are_there_or_asked_for_later);
 	T_TEST(a_result_is_taken_in_whatever_fails);
 	T_TEST(a_pod_that_takes_a_volume_over_has_the_old_link_removed);
 	T_TEST(cleaning_and_removing_start_or_are_tried_later);

@@ -81,8 +81,8 @@ static void put_secret(void *arg, struct sv_secret *s)
 	struct told *p = &t.heard_secrets[number_of(s->name)], before = *p;
 
 	(void)arg;
-	MUST(s->n_keys == 1 && s->keys[0].value.len == 1);
-	*p = (struct told){ true, (unsigned)(s->keys[0].value.ptr[0] - '0'), s->immutable, 0 };
+	MUST(s->n_keys == 1 && s->data->values[0].len == 1);
+	*p = (struct told){ true, (unsigned)(s->data->values[0].ptr[0] - '0'), s->immutable, 0 };
 	MUST(memcmp(p, &before, sizeof(before)) != 0);
 }
 
@@ -273,7 +273,7 @@ static void check_secret(unsigned name)
 	size_t i, j;
 
 	MUST(!s == !t.secrets[name].there);
-	MUST(!s || (unsigned)(s->keys[0].value.ptr[0] - '0') == t.secrets[name].value);
+	MUST(!s || (unsigned)(s->data->values[0].ptr[0] - '0') == t.secrets[name].value);
 	for (i = 0; i < N_FILES; i++)
 		for (j = 0; j < t.files[i].n; j++)
 			refused = refused ||

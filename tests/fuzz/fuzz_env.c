@@ -14,7 +14,7 @@ static bool is_of_a_secret(const struct sv_env *env, const struct sv_bytes *valu
 
 	for (i = 0; i < env->n_secrets; i++)
 		for (j = 0; env->secrets[i].secret && j < env->secrets[i].secret->n_keys; j++)
-			if (sv_bytes_equal(&env->secrets[i].secret->keys[j].value, value))
+			if (sv_bytes_equal(&env->secrets[i].secret->data->values[j], value))
 				return true;
 	return false;
 }

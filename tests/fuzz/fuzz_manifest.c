@@ -50,10 +50,11 @@ static void check_secret(const struct sv_secret *s)
 	for (i = 0; i < s->n_keys; i++) {
 		MUST(!sv_check_secret_key(s->keys[i].name));
 		MUST(i == 0 || strcmp(s->keys[i - 1].name, s->keys[i].name) < 0);
-		MUST(sv_secret_value(s, s->keys[i].name) == &s->keys[i].value);
-		size += s->keys[i].value.len;
+		MUST(sv_secret_value(s, s->keys[i].name) == &s->data->values[i]);
+		MUST(s->data->values[i].len == s->keys[i].size);
+		size += s->keys[i].size;
 	}
-	MUST(size <= SV_SECRET_SIZE_MAX);
+	MUST(size == s->size && size <= SV_SECRET_SIZE_MAX);
 }
 
 static void check_object(struct sv_manifest *m, const struct sv_manifest_object *o)

@@ -24,7 +24,7 @@ static void check_winner(struct sv_manifest *m, const struct sv_pod *pod, const 
 			continue;
 		for (j = 0; src->n_items == 0 && j < s->n_keys; j++)
 			if (strcmp(s->keys[j].name, f->path) == 0)
-				want = &s->keys[j].value, mode = -1;
+				want = &s->data->values[j], mode = -1;
 		for (j = 0; j < src->n_items; j++) {
 			sv_autofree char *path = sv_path_clean(src->items[j].path);
 

@@ -34,11 +34,11 @@ static void remove_pod(void *arg, const char *ns, const char *name)
 
 static void put_secret(void *arg, struct sv_secret *secret)
 {
-	sv_autofree char *value = sv_asprintf("%.*s", (int)secret->keys[0].value.len,
-					      (char *)secret->keys[0].value.ptr);
+	const struct sv_bytes *v = sv_secret_value(secret, "k");
+	sv_autofree char *value = v ? sv_asprintf("%.*s", (int)v->len, (char *)v->ptr) : NULL;
 
 	(void)arg;
-	tell("+secret", secret->ns, secret->name, value);
+	tell("+secret", secret->ns, secret->name, value ? value : "hollow");
 }
 
 static void remove_secret(void *arg, const char *ns, const char *name)
@@ -422,10 +422,73 @@ START_TEST(a_refused_change_stands_until_the_old_one_is_gone)
 	set("/m/b.yaml", "$s=1!");
 	set("/m/a.yaml", "$s=2"); /* the first path wins, but may not change it */
 	expect_told("+secret default/s 1");
-	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->keys[0].value.ptr[0], '1');
+	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->data->values[0].ptr[0], '1');
 	set("/m/a.yaml", "");
 	expect_told("");
 	expect_problems("");
+}
+END_TEST
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static struct sv_secret *in_force(void)
+{
+	return sv_catalog_secret(k.c, "default", "s");
+}
+
+START_TEST(a_secret_that_forgot_its_values_is_compared_all_the_same)
+{
+	set("/m/a.yaml", "$s=1!");
+	expect_told("+secret default/s 1");
+	sv_secret_forget(in_force());
+	set("/m/a.yaml", "$s=2!");
+	expect_told("");
+	expect_problems("/m/a.yaml#0 Secretdefault/s InvalidSecret Forbidden");
+	set("/m/a.yaml", "$s=1!"); /* the same, and now its values are there */
+	expect_told("+secret default/s 1");
+	expect_problems("");
+	ck_assert(sv_secret_is_hollow(in_force())); /* unless somebody takes them */
+}
+END_TEST
+
+START_TEST(values_of_what_does_not_count_are_forgotten)
+{
+	set("/m/a.yaml", "$s=1");
+	set("/m/b.yaml", "$s=2 $t=3");
+	expect_told("+secret default/s 1, +secret default/t 3");
+	sv_catalog_forget(k.c, "/m/b.yaml");
+	sv_catalog_forget(k.c, "/m/none.yaml");
+	ck_assert(!sv_secret_is_hollow(in_force()));
+	ck_assert(!sv_secret_is_hollow(sv_catalog_secret(k.c, "default", "t")));
+	set("/m/a.yaml", "");
+	expect_told("+secret default/s hollow"); /* to be read when it is needed */
+}
+END_TEST
+
+START_TEST(a_version_that_was_refused_is_forgotten)
+{
+	set("/m/a.yaml", "$s=1!");
+	set("/m/a.yaml", "$s=2!");
+	expect_told("+secret default/s 1");
+	sv_catalog_forget(k.c, "/m/a.yaml");
+	ck_assert(!sv_secret_is_hollow(in_force()));
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	expect_told("-secret default/s");
+}
+END_TEST
+
+START_TEST(a_secret_is_told_where_it_stands_and_a_file_what_is_wrong)
+{
+	set("/m/b.yaml", "$s=1");
+	ck_assert_str_eq(sv_catalog_path(k.c, "default", "s"), "/m/b.yaml");
+	set("/m/a.yaml", "$s=1");
+	ck_assert_str_eq(sv_catalog_path(k.c, "default", "s"), "/m/a.yaml");
+	ck_assert_ptr_null(sv_catalog_path(k.c, "default", "t"));
+	ck_assert_ptr_null(sv_catalog_failure(k.c, "/m/a.yaml"));
+	ck_assert_ptr_null(sv_catalog_failure(k.c, "/m/none.yaml"));
+	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/a.yaml", 1, "InvalidManifest", "bad", 1), 0);
+	ck_assert_str_eq(sv_catalog_failure(k.c, "/m/a.yaml"), "bad");
+	ck_assert_str_eq(sv_catalog_path(k.c, "default", "s"), "/m/a.yaml");
 }
 END_TEST
 
@@ -571,7 +634,7 @@ START_TEST(queries_see_what_counts)
 	set("/m/b.yaml", "a/z=s $s=2 p=* ^");
 	sv_catalog_each_pod(k.c, add_name, &b);
 	ck_assert_str_eq(b.ptr, "a/z default/p default/q ");
-	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->keys[0].value.ptr[0], '1');
+	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->data->values[0].ptr[0], '1');
 	ck_assert_ptr_null(sv_catalog_secret(k.c, "default", "t"));
 	ck_assert_ptr_null(sv_catalog_secret(k.c, "a", "s"));
 	sv_catalog_count(k.c, &n);
@@ -669,6 +732,10 @@ T_SUITE(catalog)
 	T_TEST(a_change_that_is_no_longer_asked_for_is_no_problem);
 	T_TEST(a_secrets_type_does_not_change);
 	T_TEST(a_refused_change_stands_until_the_old_one_is_gone);
+	T_TEST(a_secret_that_forgot_its_values_is_compared_all_the_same);
+	T_TEST(values_of_what_does_not_count_are_forgotten);
+	T_TEST(a_version_that_was_refused_is_forgotten);
+	T_TEST(a_secret_is_told_where_it_stands_and_a_file_what_is_wrong);
 	T_TEST(a_file_that_vanished_yields_to_the_same_objects_elsewhere);
 	T_TEST(a_file_that_comes_back_counts_again);
 	T_TEST(a_problem_knows_where_and_since_when);

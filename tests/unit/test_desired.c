@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -272,7 +273,7 @@ START_TEST(before_its_source_has_answered_a_secret_is_pending_and_not_missing)
 	expect_told("u/a");
 	expect_value("u", "a", "1");
 	sv_desired_set_synced(&d, API);
-	expect_told("u/a x/a");
+	expect_told("x/a"); /* the other has all it asked for */
 	ck_assert(sv_desired_all_synced(&d));
 	expect_value("x", "a", "");
 	sv_desired_set_synced(&d, API);
@@ -413,6 +414,291 @@ START_TEST(times_are_kept)
 }
 END_TEST
 
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static struct {
+	int answer;             /* 0: fill it from `from` */
+	struct sv_secret *from; /* borrowed */
+	unsigned calls;
+	const char *waiting; /* "UID/VOLUME" that is to be looked at, or NULL */
+} source;
+
+static int refill(void *arg, enum sv_origin origin, struct sv_secret *secret, struct sv_err *err)
+{
+	ck_assert_ptr_eq(arg, &told);
+	ck_assert(sv_secret_is_hollow(secret));
+	source.calls++;
+	if (source.answer)
+		return sv_err_set(err, source.answer, "no values of %s", secret->name);
+	if (source.from)
+		ck_assert(sv_desired_fill(&d, origin, secret, source.from));
+	return 0;
+}
+
+static bool waits(void *arg, const char *id_text)
+{
+	ck_assert_ptr_eq(arg, &told);
+	return source.waiting && strstr(id_text, source.waiting);
+}
+
+static void forget_manifests(void)
+{
+	memset(&source, 0, sizeof(source));
+	d.refill = refill;
+	d.waits = waits;
+	sv_desired_set_keep(&d, SV_KEEP_AUTO);
+}
+
+static bool is_hollow(enum sv_origin origin, const char *name)
+{
+	return sv_secret_is_hollow(sv_desired_secret(&d, origin, "default", name)->secret);
+}
+
+START_TEST(what_is_kept_depends_on_the_policy_and_the_origin)
+{
+	static const struct {
+		enum sv_keep keep;
+		bool manifest, api; /* forgotten */
+	} cases[] = { { SV_KEEP_AUTO, true, false },
+		      { SV_KEEP_ALWAYS, false, false },
+		      { SV_KEEP_NEVER, true, true } };
+	size_t i;
+
+	sv_desired_forget(&d); /* all is kept until somebody says otherwise */
+	put_secret(MANIFEST, "s", "k=1");
+	put_secret(API, "s", "k=1");
+	for (i = 0; i < SV_ARRAY_SIZE(cases); i++) {
+		sv_autosecret struct sv_secret *s = t_secret("s", "k=1");
+
+		sv_desired_set_keep(&d, cases[i].keep);
+		sv_desired_offer(&d, MANIFEST, s);
+		sv_desired_forget(&d);
+		ck_assert_int_eq(is_hollow(MANIFEST, "s"), cases[i].manifest);
+		ck_assert_int_eq(is_hollow(API, "s"), cases[i].api);
+		ck_assert_uint_eq(d.filled_size, 0);
+	}
+}
+END_TEST
+
+START_TEST(a_forgotten_value_is_asked_for_when_a_plan_needs_it)
+{
+	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
+
+	forget_manifests();
+	put_secret(MANIFEST, "s", "k=1");
+	put_pod(MANIFEST, "p@u", "a=s");
+	expect_value("u", "a", "1");
+	ck_assert_uint_eq(source.calls, 0); /* read a moment ago */
+	ck_assert_uint_gt(sv_desired_forget(&d), 0);
+	ck_assert_uint_eq(sv_desired_forget(&d), 0);
+	ck_assert(is_hollow(MANIFEST, "s"));
+	source.from = again;
+	expect_value("u", "a", "1");
+	expect_value("u", "a", "1");
+	ck_assert_uint_eq(source.calls, 1);
+	sv_desired_forget(&d);
+	ck_assert(is_hollow(MANIFEST, "s"));
+}
+END_TEST
+
+START_TEST(a_plan_holds_the_values_that_are_forgotten_meanwhile)
+{
+	sv_autoplan struct sv_plan *p = NULL;
+
+	forget_manifests();
+	put_secret(MANIFEST, "s", "k=1");
+	put_pod(MANIFEST, "p@u", "a=s");
+	ck_assert_int_eq(plan("u", "a", &p, NULL), 0);
+	sv_desired_forget(&d);
+	ck_assert_mem_eq(p->files[0].value->ptr, "1", 1);
+	put_secret(MANIFEST, "s", "k=2");
+	ck_assert_mem_eq(p->files[0].value->ptr, "1", 1);
+}
+END_TEST
+
+START_TEST(a_version_that_was_replaced_or_removed_goes_at_once)
+{
+	sv_autosecret struct sv_secret *s = t_secret("s", "k=1"), *t = t_secret("t", "k=1");
+
+	forget_manifests();
+	ck_assert_int_eq(sv_desired_put_secret(&d, MANIFEST, s, 1), 0);
+	ck_assert_int_eq(sv_desired_put_secret(&d, MANIFEST, t, 1), 0);
+	put_secret(MANIFEST, "s", "k=2");
+	ck_assert(sv_secret_is_hollow(s));
+	sv_desired_remove_secret(&d, MANIFEST, "default", "t");
+	ck_assert(sv_secret_is_hollow(t));
+	ck_assert(!is_hollow(MANIFEST, "s"));
+}
+END_TEST
+
+START_TEST(values_that_cannot_be_had_are_a_refusal_and_asked_for_again)
+{
+	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
+	sv_autoplan struct sv_plan *p = NULL;
+
+	forget_manifests();
+	put_secret(MANIFEST, "s", "k=1");
+	put_pod(MANIFEST, "p@u", "a=s");
+	sv_desired_forget(&d);
+	source.answer = SV_PLAN_E_UNAVAILABLE;
+	ck_assert_int_eq(plan("u", "a", &p, NULL), SV_PLAN_E_UNAVAILABLE);
+	expect_value("u", "a", "no values of s");
+	source.answer = SV_PLAN_E_PENDING;
+	ck_assert_int_eq(plan("u", "a", &p, NULL), SV_PLAN_E_PENDING);
+	expect_told("u/a");
+	sv_desired_look_again(&d, MANIFEST);
+	expect_told("u/a");
+	sv_desired_look_again(&d, MANIFEST); /* nobody has asked since */
+	expect_told("");
+	ck_assert_int_eq(plan("u", "a", &p, NULL), SV_PLAN_E_PENDING);
+	ck_assert_int_eq(sv_desired_put_secret(&d, MANIFEST, again, 1), 0); /* the same */
+	expect_told("u/a");
+	source.answer = SV_PLAN_E_UNAVAILABLE;
+	expect_value("u", "a", "1");
+	ck_assert_uint_eq(sv_desired_secret(&d, MANIFEST, "default", "s")->generation, 1);
+}
+END_TEST
+
+START_TEST(without_memory_to_remember_them_values_are_not_taken_for_there)
+{
+	sv_autoplan struct sv_plan *p = NULL;
+
+	forget_manifests();
+	put_secret(MANIFEST, "s", "k=1");
+	put_pod(MANIFEST, "p@u", "a=s");
+	sv_desired_forget(&d);
+	source.from = NULL; /* says that it filled the Secret, and it is hollow all the same */
+	ck_assert_int_eq(plan("u", "a", &p, NULL), -ENOMEM);
+}
+END_TEST
+
+START_TEST(values_that_come_by_are_taken_if_somebody_waits)
+{
+	sv_autosecret struct sv_secret *again = t_secret("s", "k=1"), *other = t_secret("s", "k=2");
+	sv_autosecret struct sv_secret *unknown = t_secret("t", "k=1");
+
+	forget_manifests();
+	put_secret(MANIFEST, "s", "k=1");
+	put_pod(MANIFEST, "p@u", "a=s b=s");
+	sv_desired_forget(&d);
+	sv_desired_offer(&d, MANIFEST, again);
+	ck_assert(is_hollow(MANIFEST, "s"));
+	source.waiting = "u/volumes/kubernetes.io~secret/b";
+	sv_desired_offer(&d, MANIFEST, other);
+	sv_desired_offer(&d, MANIFEST, unknown);
+	sv_desired_offer(&d, API, again);
+	ck_assert(is_hollow(MANIFEST, "s"));
+	sv_desired_offer(&d, MANIFEST, again);
+	ck_assert(!is_hollow(MANIFEST, "s"));
+	sv_desired_forget(&d);
+	ck_assert(is_hollow(MANIFEST, "s"));
+}
+END_TEST
+
+START_TEST(values_that_wait_are_bounded)
+{
+	sv_autofree char *keys = NULL, *value = t_repeat('x', 1000000);
+	char name[16];
+	int i;
+
+	keys = sv_asprintf("k=%s", value);
+	forget_manifests();
+	for (i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof(name), "s%d", i);
+		sv_desired_make_room(&d);
+		put_secret(MANIFEST, name, keys);
+	}
+	sv_desired_make_room(&d); /* these may wait */
+	ck_assert(!is_hollow(MANIFEST, "s0"));
+	put_secret(MANIFEST, "s4", keys);
+	ck_assert(!is_hollow(MANIFEST, "s0")); /* nor does what is being read drive them out */
+	sv_desired_make_room(&d);
+	ck_assert(is_hollow(MANIFEST, "s0") && is_hollow(MANIFEST, "s4"));
+	ck_assert_uint_eq(d.filled_size, 0);
+}
+END_TEST
+
+START_TEST(many_changes_without_a_pause_are_not_remembered_for_ever)
+{
+	char keys[32];
+	int i;
+
+	forget_manifests();
+	for (i = 0; i < 1000; i++) {
+		(void)snprintf(keys, sizeof(keys), "k=%d", i);
+		put_secret(MANIFEST, "s", keys);
+	}
+	ck_assert_uint_le(d.cap_filled, 16);
+	ck_assert_uint_lt(d.filled_size, 200);
+}
+END_TEST
+
+START_TEST(an_outline_needs_no_values)
+{
+	struct sv_wanted *w;
+	sv_autoplan struct sv_plan *full = NULL, *outline = NULL;
+
+	forget_manifests();
+	put_secret(MANIFEST, "s", "k=1");
+	put_pod(MANIFEST, "p@u", "a=s");
+	ck_assert_int_eq(plan("u", "a", &full, NULL), 0);
+	sv_desired_forget(&d);
+	w = sv_desired_wanted(&d, id("u", "a"));
+	ck_assert_int_eq(sv_desired_outline(&d, w, 1 << 20, &outline, NULL), 0);
+	ck_assert_uint_eq(source.calls, 0);
+	ck_assert_ptr_null(outline->files[0].value);
+	ck_assert(sv_plan_same(full, outline));
+}
+END_TEST
+
+START_TEST(an_environment_asks_for_values_too)
+{
+	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
+	sv_autopod struct sv_pod *pod = t_pod_yaml(
+		"metadata: {name: p}\nspec:\n  containers: [{name: c, image: i, envFrom: "
+		"[{secretRef: {name: s}}]}]\n");
+	const struct sv_env_opts opts = { .node_name = "n" };
+	sv_autoenv struct sv_env *env = NULL;
+	struct sv_err err = { "" };
+
+	forget_manifests();
+	put_secret(MANIFEST, "s", "k=1");
+	sv_desired_forget(&d);
+	source.answer = SV_PLAN_E_UNAVAILABLE;
+	ck_assert_int_eq(sv_desired_env(&d, MANIFEST, pod, &pod->containers[0], &opts, &env, &err),
+			 SV_PLAN_E_UNAVAILABLE);
+	ck_assert_str_eq(err.msg, "no values of s");
+	source.answer = 0;
+	source.from = again;
+	ck_assert_int_eq(sv_desired_env(&d, MANIFEST, pod, &pod->containers[0], &opts, &env, &err),
+			 0);
+	ck_assert_mem_eq(sv_env_get(env, "k")->ptr, "1", 1);
+}
+END_TEST
+
+START_TEST(a_secret_that_a_volume_keeps_is_asked_for_in_its_own_version)
+{
+	sv_autosecret struct sv_secret *old = t_secret("s", "k=1 !immutable");
+	sv_autosecret struct sv_secret *again = t_secret("s", "k=1 !immutable");
+	sv_autoplan struct sv_plan *p = NULL;
+
+	forget_manifests();
+	put_pod(MANIFEST, "p@u", "a=s");
+	ck_assert_int_eq(sv_desired_put_secret(&d, MANIFEST, old, 1), 0);
+	ck_assert_int_eq(plan("u", "a", &p, NULL), 0);
+	ck_assert_int_eq(sv_desired_pin(sv_desired_wanted(&d, id("u", "a")), p), 0);
+	sv_plan_forget(p);
+	sv_desired_remove_secret(&d, MANIFEST, "default", "s");
+	put_secret(MANIFEST, "s", "k=2 !immutable");
+	ck_assert(sv_secret_is_hollow(old));
+	source.from = again;
+	expect_value("u", "a", "1");
+	ck_assert_uint_eq(source.calls, 1);
+	sv_desired_forget(&d);
+	ck_assert(sv_secret_is_hollow(old));
+}
+END_TEST
+
 T_SUITE(desired)
 {
 	T_AROUND(setup, teardown);
@@ -433,4 +719,16 @@ T_SUITE(desired)
 	T_TEST(a_pod_that_names_another_secret_gets_that_one);
 	T_TEST(a_volume_that_moves_to_another_namespace_takes_no_secret_along);
 	T_TEST(times_are_kept);
+	T_TEST(what_is_kept_depends_on_the_policy_and_the_origin);
+	T_TEST(a_forgotten_value_is_asked_for_when_a_plan_needs_it);
+	T_TEST(a_plan_holds_the_values_that_are_forgotten_meanwhile);
+	T_TEST(a_version_that_was_replaced_or_removed_goes_at_once);
+	T_TEST(values_that_cannot_be_had_are_a_refusal_and_asked_for_again);
+	T_TEST(without_memory_to_remember_them_values_are_not_taken_for_there);
+	T_TEST(values_that_come_by_are_taken_if_somebody_waits);
+	T_TEST(values_that_wait_are_bounded);
+	T_TEST(many_changes_without_a_pause_are_not_remembered_for_ever);
+	T_TEST(an_outline_needs_no_values);
+	T_TEST(an_environment_asks_for_values_too);
+	T_TEST(a_secret_that_a_volume_keeps_is_asked_for_in_its_own_version);
 }

@@ -428,6 +428,57 @@ START_TEST(secrets_of_other_namespaces_are_not_seen)
 }
 END_TEST
 
+static const struct {
+	const char *volumes, *keys;
+	bool same;
+} others[] = {
+	{ "v=s", "a=1 b=2", true },
+	{ "v=s w=s", "a=1 b=2", true },
+	{ "v=s", "b=2 a=1", true },
+	{ "v=s", "a=1 b=3", false },
+	{ "v=s", "a=1", false },
+	{ "v=s", "a=1 b=2 c=", false },
+	{ "v=s?", "a=1 b=2", true },
+	{ "v=t", "a=1 b=2", false },
+	{ "v=s !fsGroup=7", "a=1 b=2", false },
+};
+
+START_TEST(plans_are_compared_without_their_values)
+{
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=1 b=2");
+	sv_autosecret struct sv_secret *x = t_secret("s", others[_i].keys);
+	sv_autosecret struct sv_secret *y = t_secret("t", others[_i].keys);
+	struct sv_secret *before[] = { s, NULL }, *after[] = { x, y, NULL };
+	sv_autopod struct sv_pod *p = t_pod("p", "v=s"), *q = t_pod("p", others[_i].volumes);
+	sv_autoplan struct sv_plan *a = t_plan(p, "v", before), *b = NULL;
+
+	sv_plan_forget(a);
+	sv_secret_forget(x);
+	sv_secret_forget(y);
+	b = t_plan(q, "v", after);
+	ck_assert_int_eq(sv_plan_same(a, b), others[_i].same);
+	ck_assert_int_eq(sv_plan_same(b, a), others[_i].same);
+	ck_assert(sv_plan_same(b, b));
+}
+END_TEST
+
+START_TEST(a_hollow_secret_makes_files_without_values)
+{
+	sv_autopod struct sv_pod *p = pod(S(""));
+	sv_autosecret struct sv_secret *s = t_secret("s", "k=12");
+	struct sv_secret *secrets[] = { s, NULL };
+	sv_autoplan struct sv_plan *plan = NULL;
+
+	sv_secret_forget(s);
+	plan = t_plan(p, "v", secrets);
+	ck_assert_uint_eq(plan->n_files, 1);
+	ck_assert_uint_eq(plan->files[0].size, 2);
+	ck_assert_uint_eq(plan->size, 2);
+	ck_assert_ptr_null(plan->files[0].value);
+	ck_assert_ptr_null(plan->secrets[0].data);
+}
+END_TEST
+
 T_SUITE(plan)
 {
 	T_EACH(projects_as_kubernetes_documents, cases);
@@ -441,4 +492,6 @@ T_SUITE(plan)
 	T_TEST(only_absence_is_forgiven);
 	T_TEST(an_absent_secret_may_have_a_reason);
 	T_TEST(secrets_of_other_namespaces_are_not_seen);
+	T_EACH(plans_are_compared_without_their_values, others);
+	T_TEST(a_hollow_secret_makes_files_without_values);
 }

@@ -911,6 +911,99 @@ START_TEST(a_refusal_has_a_word)
 }
 END_TEST
 
+/* ---- values that are not there --------------------------------------------------------------- */
+
+static int refill_answer;
+static struct sv_secret *refill_from;
+
+static int refill(void *arg, enum sv_origin origin, struct sv_secret *secret, struct sv_err *err)
+{
+	(void)arg;
+	if (refill_answer)
+		return sv_err_set(err, refill_answer, "no values");
+	ck_assert(sv_desired_fill(&d, origin, secret, refill_from));
+	return 0;
+}
+
+/* What a manager does when nothing is left to be done. */
+static void forget(int answer)
+{
+	refill_answer = answer;
+	d.refill = refill;
+	sv_desired_set_keep(&d, SV_KEEP_AUTO);
+	sv_desired_forget(&d);
+}
+
+START_TEST(a_volume_that_has_its_values_does_not_need_them_again)
+{
+	static const int answers[] = { SV_PLAN_E_UNAVAILABLE, SV_PLAN_E_PENDING };
+	size_t i;
+
+	publish();
+	for (i = 0; i < SV_ARRAY_SIZE(answers); i++) {
+		forget(answers[i]);
+		changed(NULL, ID);
+		ck_assert_ptr_null(look());
+		expect(SV_STATE_PUBLISHED, "", NULL);
+	}
+	expect_idle();
+}
+END_TEST
+
+START_TEST(a_volume_that_needs_values_says_that_there_are_none)
+{
+	publish();
+	forget(SV_PLAN_E_UNAVAILABLE);
+	put_pod("v=s !fsGroup=7");
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_STALE, "SourceUnavailable", "no values");
+	refill_answer = SV_PLAN_E_PENDING;
+	changed(NULL, ID);
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_PENDING, "", "no values");
+	put_pod("v=s"); /* as it is */
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_PUBLISHED, "", NULL);
+}
+END_TEST
+
+START_TEST(a_volume_whose_update_failed_half_way_is_not_taken_for_done)
+{
+	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
+
+	publish();
+	put_secret("k=2");
+	go_wrong(look_for(SV_ACTION_SYNC), -EIO, SV_FAULT_WRITE);
+	put_secret("k=1");
+	forget(SV_PLAN_E_UNAVAILABLE);
+	now += SV_RETRY_FIRST_MS;
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_STALE, "SourceUnavailable", "no values");
+	refill_answer = 0;
+	refill_from = again;
+	changed(NULL, ID);
+	succeed(look_for(SV_ACTION_SYNC));
+	expect(SV_STATE_PUBLISHED, "", NULL);
+}
+END_TEST
+
+START_TEST(a_retry_asks_for_values)
+{
+	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
+	struct sv_action *action;
+
+	put_secret("k=1");
+	put_pod("v=s");
+	go_wrong(look_for(SV_ACTION_SYNC), -EIO, SV_FAULT_MOUNT);
+	forget(0);
+	refill_from = again;
+	now += SV_RETRY_FIRST_MS;
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_mem_eq(action->plan->files[0].value->ptr, "1", 1);
+	succeed(action);
+}
+END_TEST
+
 T_SUITE(reconcile)
 {
 	T_AROUND(setup, teardown);
@@ -948,4 +1041,8 @@ T_SUITE(reconcile)
 	T_TEST(a_projected_volume_is_told_by_its_path);
 	T_TEST(a_volume_without_data_is_published_anew);
 	T_EACH(a_refusal_has_a_word, reasons);
+	T_TEST(a_volume_that_has_its_values_does_not_need_them_again);
+	T_TEST(a_volume_that_needs_values_says_that_there_are_none);
+	T_TEST(a_volume_whose_update_failed_half_way_is_not_taken_for_done);
+	T_TEST(a_retry_asks_for_values);
 }

@@ -376,8 +376,10 @@ END_TEST
 START_TEST(large_and_binary_values_arrive_whole)
 {
 	sv_autofree char *large = t_repeat('x', 1000000);
-	sv_autosecret struct sv_secret *secret = t_secret("s", "big=x bin=x");
+	sv_autosecret struct sv_secret *secret = sv_secret_new();
 	struct sv_secret *secrets[] = { secret, NULL };
+	struct sv_secret_item items[] = { { strdup("big"), { NULL, 0 } },
+					  { strdup("bin"), { NULL, 0 } } };
 	sv_autopod struct sv_pod *pod = t_pod("p", "v=s");
 	sv_autoplan struct sv_plan *plan = NULL;
 	char bin[256], found[300];
@@ -387,10 +389,11 @@ START_TEST(large_and_binary_values_arrive_whole)
 
 	for (i = 0; i < sizeof(bin); i++)
 		bin[i] = (char)i;
-	sv_bytes_wipe(&secret->keys[0].value);
-	sv_bytes_wipe(&secret->keys[1].value);
-	ck_assert_int_eq(sv_bytes_copy(large, 1000000, &secret->keys[0].value), 0);
-	ck_assert_int_eq(sv_bytes_copy(bin, sizeof(bin), &secret->keys[1].value), 0);
+	secret->ns = strdup("default");
+	secret->name = strdup("s");
+	ck_assert_int_eq(sv_bytes_copy(large, 1000000, &items[0].value), 0);
+	ck_assert_int_eq(sv_bytes_copy(bin, sizeof(bin), &items[1].value), 0);
+	ck_assert_int_eq(sv_secret_set(secret, items, 2), 0);
 	plan = t_plan(pod, "v", secrets);
 	write_plan(plan);
 	ck_assert_int_eq(fstatat(t_dirfd, "big", &st, 0), 0);
@@ -400,12 +403,12 @@ START_TEST(large_and_binary_values_arrive_whole)
 	ck_assert_mem_eq(found, bin, sizeof(bin));
 	close(fd);
 	ck_assert_int_eq(check(plan), 1);
-	secret->keys[0].value.ptr[999999] = 'y';
+	secret->data->values[0].ptr[999999] = 'y';
 	ck_assert_int_eq(check(plan), 0);
-	secret->keys[0].value.ptr[999999] = 'x';
-	secret->keys[1].value.len--;
+	secret->data->values[0].ptr[999999] = 'x';
+	secret->data->values[1].len--;
 	ck_assert_int_eq(check(plan), 0);
-	secret->keys[1].value.len++;
+	secret->data->values[1].len++;
 	ck_assert_int_eq(check(plan), 1);
 }
 END_TEST

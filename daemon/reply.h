@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http - an answer of the API, given to libmicrohttpd
+ * reply - an answer of the API, given to libmicrohttpd
  */
-#ifndef SV_DAEMON_HTTP_H
-#define SV_DAEMON_HTTP_H
+#ifndef SV_DAEMON_REPLY_H
+#define SV_DAEMON_REPLY_H
 
 #include <microhttpd.h>
 
@@ -13,6 +13,6 @@
  * Queues the answer, and takes its text: it is wiped when it has been sent, as it may
  * hold an environment. MHD_NO, which ends the connection, for lack of memory.
  */
-enum MHD_Result sv_http_send(struct MHD_Connection *c, struct sv_api_answer *answer);
+enum MHD_Result sv_reply(struct MHD_Connection *c, struct sv_api_answer *answer);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
-#include "http.h"
+#include "reply.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@ static void free_text(void *cls)
 	free(text);
 }
 
-enum MHD_Result sv_http_send(struct MHD_Connection *c, struct sv_api_answer *answer)
+enum MHD_Result sv_reply(struct MHD_Connection *c, struct sv_api_answer *answer)
 {
 	struct MHD_Response *r;
 	enum MHD_Result ok;

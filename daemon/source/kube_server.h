@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kube_server - is the API server there, does it know us, and whose turn is it?
+ *
+ * Requests go out in turn, so that a server is not met by hundreds at once.
+ * While it cannot be reached, or does not accept our credentials, nobody's turn
+ * comes; one small request now and then asks whether that is over. The files of
+ * the credentials are looked at before requests go out.
+ */
+#ifndef SV_DAEMON_SOURCE_KUBE_SERVER_H
+#define SV_DAEMON_SOURCE_KUBE_SERVER_H
+
+#include <uv.h>
+
+#include "../../lib/core/wire.h"
+#include "http.h"
+#include "kube_auth.h"
+
+#define SV_KUBE_UNANSWERED_MAX 64 /* requests sent and not answered yet; others wait */
+#define SV_KUBE_SILENCE_MS 30000  /* without a byte from the server: ask whether it is there */
+#define SV_KUBE_PROBE_MS 5000     /* how long it may take to answer that; most between two */
+
+/* A place in the queue; embedded in whoever wants to send. */
+struct sv_kube_turn {
+	void (*go)(struct sv_kube_turn *t); /* send; sv_kube_server_answered() follows */
+	struct sv_kube_turn *next;
+	bool queued;
+};
+
+struct sv_kube_server {
+	uv_loop_t *loop;
+	struct sv_http *http;
+	struct sv_kube_auth *auth;
+	char *name; /* its URL */
+	bool down, stopping;
+	char *down_text;       /* why; NULL unless down */
+	int64_t down_since_ms; /* Unix time */
+	char *auth_text;       /* why newer credentials cannot be used, or NULL */
+	int64_t auth_since_ms; /* Unix time */
+	int64_t auth_checked_ms;
+	struct sv_kube_turn *queue, **queue_end;
+	unsigned unanswered;
+	uv_idle_t idle;
+	uv_timer_t probe_timer;
+	struct sv_http_request *probe;
+	unsigned probe_failures;
+	/* Told when it has gone, or another reason is known, and when it is back. */
+	void (*on_down)(void *arg, const char *text);
+	void (*on_up)(void *arg);
+	void *arg;
+};
+
+/* @auth is taken, also on failure. @s must stay where it is until the loop has run out. */
+int sv_kube_server_init(struct sv_kube_server *s, uv_loop_t *loop, struct sv_kube_auth *auth,
+			struct sv_err *err);
+void sv_kube_server_stop(struct sv_kube_server *s); /* closes the handles */
+void sv_kube_server_done(struct sv_kube_server *s);
+
+/* @t wants to send; once is enough. go() is called now or later, never after leave(). */
+void sv_kube_server_enqueue(struct sv_kube_server *s, struct sv_kube_turn *t);
+void sv_kube_server_leave(struct sv_kube_server *s, struct sv_kube_turn *t);
+/* What go() sent has the head of its answer, or never will; also if it could not send. */
+void sv_kube_server_answered(struct sv_kube_server *s);
+
+/**
+ * sv_kube_server_judge() - what a failed request says of the server as a whole
+ * @code: of the answer; 0: there was none. Then @text says why
+ *
+ * Return: true if the server is down: the failure is nobody's own.
+ */
+bool sv_kube_server_judge(struct sv_kube_server *s, int code, const char *text);
+
+/* Somebody wants to know now. */
+void sv_kube_server_reload(struct sv_kube_server *s);
+
+/* For jitter. */
+uint32_t sv_kube_random(void);
+
+#endif

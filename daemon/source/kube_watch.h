@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kube_watch - one selection of objects of an API server, listed and watched
+ *
+ * Carries out what lib/core/reflector.h decides: sends the requests when their
+ * turn comes, takes the answers apart while they arrive, and waits between them.
+ */
+#ifndef SV_DAEMON_SOURCE_KUBE_WATCH_H
+#define SV_DAEMON_SOURCE_KUBE_WATCH_H
+
+#include <uv.h>
+
+#include "../../lib/core/reflector.h"
+#include "../../lib/core/stream.h"
+#include "kube_server.h"
+
+#define SV_KUBE_OBJECT_MAX (4 << 20) /* bytes of an object; etcd takes 1.5 MiB */
+#define SV_KUBE_STATUS_MAX 65536     /* bytes of an answer that is no success */
+
+enum { SV_KUBE_WATCH_ENOUGH = 101 }; /* apart from what the stream returns */
+
+struct sv_kube_watch;
+
+/* All are called on the loop; only listed() and failed() may call back into the watch or the server. */
+struct sv_kube_watch_ops {
+	/* A list begins: what is not told until listed() no longer exists. */
+	void (*begin)(struct sv_kube_watch *w);
+	/*
+	 * An object of a list, or a change: ADDED, MODIFIED or DELETED. Return: 0, -ENOMEM, or
+	 * SV_KUBE_WATCH_ENOUGH to have the answer end, and no other request follow.
+	 */
+	int (*event)(struct sv_kube_watch *w, const struct sv_wire_event *e);
+	/* An object was too large to be read; @name as far as it could be told: "NS/NAME", "NAME", "". */
+	void (*too_large)(struct sv_kube_watch *w, const char *name);
+	/* The list was complete. Return: false to leave it at that, without a watch. */
+	bool (*listed)(struct sv_kube_watch *w);
+	/* A list or watch failed, and is due again after @delay_ms. @text: printable. */
+	void (*failed)(struct sv_kube_watch *w, const struct sv_wire_status *status,
+		       const char *text, int64_t delay_ms);
+};
+
+struct sv_kube_watch {
+	const struct sv_kube_watch_ops *ops;
+	void *arg; /* the owner's */
+	struct sv_kube_server *server;
+	struct sv_kube_turn turn;
+	char *path; /* "/api/v1/pods?fieldSelector=…&": the reflector's parameters follow; owned */
+	struct sv_reflector reflector;
+	uv_timer_t timer;
+	struct sv_http_request *request;
+	bool unanswered;   /* the request has no head yet */
+	bool listing;      /* the request is a list */
+	int code;          /* of the answer; 0: none yet */
+	int64_t began_ms;  /* monotonic: when the head came */
+	int64_t synced_ms; /* Unix time of the last complete list; 0: never */
+	struct sv_stream stream;
+	struct sv_wire_status status; /* of an ERROR event */
+	struct sv_buf body;           /* of an answer that is no success */
+	void (*closed)(struct sv_kube_watch *w);
+};
+
+/* @path is taken, also on failure. Nothing is sent before sv_kube_watch_start(). */
+void sv_kube_watch_init(struct sv_kube_watch *w, struct sv_kube_server *server,
+			const struct sv_kube_watch_ops *ops, void *arg, char *path,
+			enum sv_list_from first);
+/* Have the next request due after @delay_ms, unless one is under way. */
+void sv_kube_watch_start(struct sv_kube_watch *w, int64_t delay_ms);
+/* End what is under way and list again. */
+void sv_kube_watch_relist(struct sv_kube_watch *w, enum sv_list_from from);
+/* End what is under way and be silent until started again. */
+void sv_kube_watch_pause(struct sv_kube_watch *w);
+/* End everything; @closed is called by the loop, and may free what the watch is in. */
+void sv_kube_watch_close(struct sv_kube_watch *w, void (*closed)(struct sv_kube_watch *w));
+/* Is a watch open, so that what is known is what the server has? */
+bool sv_kube_watch_is_live(const struct sv_kube_watch *w);
+
+#endif
