@@ -54,18 +54,21 @@ static bool is_ready(const struct sv_api_context *x)
 static void answer_health(const struct sv_api_context *x, const struct sv_api_request *req,
 			  bool readiness, struct sv_api_answer *ret)
 {
-	bool ready = !readiness || is_ready(x);
+	bool works = x->manager->worker.stuck < SV_WORKERS;
+	bool settled = !readiness || is_ready(x), ready = settled && works;
 	struct sv_buf b = { 0 };
 
 	if (req->argument(req->arg, "verbose") || !ready) {
 		sv_buf_puts(&b, "[+]loop ok\n");
+		sv_buf_printf(&b, "[%c]workers %s\n", works ? '+' : '-',
+			      works ? "ok" : "all are in system calls that do not return");
 		if (readiness) {
 			bool synced = sv_desired_all_synced(&x->manager->desired);
 
 			sv_buf_printf(&b, "[%c]sources %s\n", synced ? '+' : '-',
 				      synced ? "ok" : "not all read once");
-			sv_buf_printf(&b, "[%c]volumes %s\n", ready ? '+' : '-',
-				      ready ? "ok" : "first reconciliation not done");
+			sv_buf_printf(&b, "[%c]volumes %s\n", settled ? '+' : '-',
+				      settled ? "ok" : "first reconciliation not done");
 		}
 	}
 	sv_buf_puts(&b, ready ? "ok\n" : "not ready\n");
@@ -126,6 +129,36 @@ static struct json_object *counts_status(const struct sv_manager *m)
 	return o;
 }
 
+/* Threads that do not come back are the node's trouble: which volumes they have, these say themselves. */
+static void add_stuck(const struct sv_manager *m, struct json_object *problems)
+{
+	const struct sv_worker *w = &m->worker;
+	sv_autofree char *text = NULL;
+	int64_t since_ms, now_ms = sv_monotonic_ms();
+	const char *id = sv_worker_stuck(w, &since_ms);
+
+	if (!id)
+		return;
+	text = sv_asprintf(
+		"%u of %d workers %s in a system call that does not return, for %lld s at "
+		"%s%s",
+		w->stuck, SV_WORKERS, w->stuck == 1 ? "is" : "are",
+		(long long)(now_ms - since_ms) / 1000, id,
+		w->stuck < SV_WORKERS ? "" : ": nothing is published or removed");
+	add_problem(problems,
+		    &(struct sv_problem){ .source = "node",
+					  .file = m->node->root,
+					  .document = -1,
+					  .kind = "",
+					  .ns = "",
+					  .name = "",
+					  .field = "",
+					  .category = "",
+					  .reason = "Busy",
+					  .message = text ? text : "out of memory",
+					  .since_ms = sv_unix_ms() - (now_ms - since_ms) });
+}
+
 static void answer_status(const struct sv_api_context *x, struct sv_api_answer *ret)
 {
 	struct json_object *o = json_object_new_object(), *sources = json_object_new_array(),
@@ -145,6 +178,7 @@ static void answer_status(const struct sv_api_context *x, struct sv_api_answer *
 		x->sources[i]->report(x->sources[i], sources);
 		x->sources[i]->each_problem(x->sources[i], add_problem, problems);
 	}
+	add_stuck(x->manager, problems);
 	json_object_object_add(o, "sources", sources);
 	json_object_object_add(o, "counts", counts_status(x->manager));
 	json_object_object_add(o, "problems", problems);

@@ -28,6 +28,8 @@ static void clear(struct sv_feed *f, enum sv_topic topic)
 		free(f->topics[topic].lines[i]);
 	free(f->topics[topic].lines);
 	f->topics[topic].lines = NULL;
+	f->topics[topic].first = f->topics[topic].next;
+	f->topics[topic].bytes = 0;
 }
 
 void sv_feed_leave(struct sv_feed *f, enum sv_topic topic)
@@ -59,19 +61,32 @@ char *sv_feed_line(const char *type, struct json_object *object)
 	return line;
 }
 
+static void drop_oldest(struct sv_feed *f, enum sv_topic topic)
+{
+	char **slot = &f->topics[topic].lines[f->topics[topic].first++ % SV_FEED_SIZE];
+
+	f->topics[topic].bytes -= strlen(*slot);
+	free(*slot);
+	*slot = NULL;
+}
+
 void sv_feed_add(struct sv_feed *f, enum sv_topic topic, const char *type,
 		 struct json_object *object)
 {
 	char *line = object ? sv_feed_line(type, object) : NULL;
-	char **slot;
+	size_t len;
 
 	if (!line || !f->topics[topic].lines) {
 		free(line);
 		return;
 	}
-	slot = &f->topics[topic].lines[f->topics[topic].next++ % SV_FEED_SIZE];
-	free(*slot);
-	*slot = line;
+	len = strlen(line);
+	while (f->topics[topic].next > f->topics[topic].first &&
+	       (f->topics[topic].next - f->topics[topic].first == SV_FEED_SIZE ||
+		f->topics[topic].bytes + len > SV_FEED_BYTES))
+		drop_oldest(f, topic);
+	f->topics[topic].lines[f->topics[topic].next++ % SV_FEED_SIZE] = line;
+	f->topics[topic].bytes += len;
 	if (f->wake)
 		f->wake(f->arg);
 }
@@ -80,7 +95,7 @@ const char *sv_feed_next(const struct sv_feed *f, enum sv_topic topic, uint64_t 
 {
 	uint64_t next = f->topics[topic].next;
 
-	*lost = next - *pos > SV_FEED_SIZE;
+	*lost = *pos < f->topics[topic].first;
 	if (*lost || *pos == next)
 		return NULL;
 	return f->topics[topic].lines[(*pos)++ % SV_FEED_SIZE];

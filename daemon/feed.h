@@ -2,9 +2,10 @@
 /*
  * feed - changes as JSON lines, for those who watch
  *
- * A ring of the last SV_FEED_SIZE lines of each topic. A reader remembers the
- * number of the next line it wants; one that falls behind the ring has lost
- * lines and must start anew. Nothing is formatted while nobody reads.
+ * A ring of the last lines of each topic: at most SV_FEED_SIZE, and SV_FEED_BYTES of them
+ * together (the last one stays whatever its size). A reader remembers the number of the
+ * next line it wants; one that falls behind the ring has lost lines and must start anew.
+ * Nothing is formatted while nobody reads.
  */
 #ifndef SV_DAEMON_FEED_H
 #define SV_DAEMON_FEED_H
@@ -13,14 +14,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SV_FEED_SIZE 8192 /* lines */
+#define SV_FEED_SIZE 8192         /* lines of a topic */
+#define SV_FEED_BYTES (16U << 20) /* of a topic */
 
 enum sv_topic { SV_TOPIC_VOLUMES, SV_TOPIC_PODS, SV_TOPIC_EVENTS, SV_N_TOPICS };
 
 struct sv_feed {
 	struct {
-		char **lines;  /* ring, made with the first reader */
-		uint64_t next; /* number of the line to come */
+		char **lines;   /* ring, made with the first reader */
+		uint64_t next;  /* number of the line to come */
+		uint64_t first; /* number of the oldest line that is kept */
+		size_t bytes;   /* of all that are kept */
 		unsigned readers;
 	} topics[SV_N_TOPICS];
 	void (*wake)(void *arg); /* lines were added; may be NULL */

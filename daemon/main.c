@@ -25,6 +25,8 @@
 #include "source/dir.h"
 #include "source/kube.h"
 
+#define PATIENCE_MS 5000
+
 struct daemon {
 	int argc;
 	char **argv;
@@ -38,6 +40,7 @@ struct daemon {
 	struct sv_metrics_http *metrics; /* NULL: only the status socket has them */
 	struct sv_notify notify;
 	uv_signal_t hup, term, intr;
+	uv_timer_t patience; /* with work that does not end, when the daemon is to */
 	bool stopping;
 	int status; /* of the process */
 };
@@ -155,8 +158,24 @@ static void close_all(void *arg)
 	uv_close((uv_handle_t *)&d->hup, NULL);
 	uv_close((uv_handle_t *)&d->term, NULL);
 	uv_close((uv_handle_t *)&d->intr, NULL);
+	uv_close((uv_handle_t *)&d->patience, NULL);
 	sv_notify_close(&d->notify);
 	sv_manager_close(&d->manager);
+}
+
+/* A thread that is in a system call cannot be ended, only left: the next start finds what it left. */
+static void on_impatient(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	if (d->manager.worker.in_flight == 0)
+		return; /* what is left to do is the loop's own */
+	sv_log_warn("stopping without waiting for %u operations that do not come to an end",
+		    d->manager.worker.in_flight);
+	if (d->server)
+		sv_server_stop(d->server);
+	(void)fflush(stdout);
+	_exit(d->status);
 }
 
 /* Actions under way are finished, mounts stay. */
@@ -168,6 +187,7 @@ static void stop(struct daemon *d)
 	sv_notify_stopping(&d->notify);
 	d->manager.on_settled = close_all;
 	sv_manager_stop(&d->manager);
+	uv_timer_start(&d->patience, on_impatient, PATIENCE_MS, 0);
 }
 
 /* ---- readiness ----------------------------------------------------------------------------- */
@@ -313,7 +333,8 @@ static void on_stop_signal(uv_signal_t *handle, int signum)
 
 static void watch_signals(struct daemon *d)
 {
-	d->hup.data = d->term.data = d->intr.data = d;
+	d->hup.data = d->term.data = d->intr.data = d->patience.data = d;
+	uv_timer_init(&d->loop, &d->patience);
 	uv_signal_init(&d->loop, &d->hup);
 	uv_signal_init(&d->loop, &d->term);
 	uv_signal_init(&d->loop, &d->intr);
@@ -466,6 +487,7 @@ int main(int argc, char **argv)
 	int r;
 
 	sv_process_harden();
+	sv_worker_prepare();
 	r = sv_config_read(argc, argv, &d.config, &err);
 	if (r == SV_CONFIG_E_DONE)
 		return 0;

@@ -175,7 +175,8 @@ static void report_failure(struct sv_manager *m, const struct sv_actual *a)
 		"%s failed for volume \"%s\" : %s",
 		removing ? "UnmountVolume.TearDown" : "MountVolume.SetUp", a->volume, text);
 	/* Repetitions are the event's count, not more lines. */
-	enum sv_log_level level = a->retry_ms == 0 ? SV_LOG_INFO :
+	enum sv_log_level level = a->overdue       ? SV_LOG_WARNING :
+				  a->retry_ms == 0 ? SV_LOG_INFO :
 				  a->failures <= 1 ? SV_LOG_WARNING :
 						     SV_LOG_DEBUG;
 
@@ -183,7 +184,7 @@ static void report_failure(struct sv_manager *m, const struct sv_actual *a)
 		add_event(m, a, true, removing ? "FailedUnMount" : "FailedMount", message);
 	sv_log_event(level, &fields, "volume %s/%s/%s: %s: %s: %s%s", a->ns, a->pod, a->volume,
 		     sv_state_name(a->state), a->reason, text,
-		     a->retry_ms ? "; will be retried" : "");
+		     a->retry_ms && !a->overdue ? "; will be retried" : "");
 }
 
 /* One line for each publication: which Pod's volume got which generation of what. */
@@ -328,6 +329,10 @@ static void on_done(void *arg, struct sv_action *action)
 	enum sv_outcome outcome;
 	int64_t duration_us;
 
+	if (a->overdue)
+		sv_log_notice("volume %s/%s/%s: work on it has come to an end after %lld s", a->ns,
+			      a->pod, a->volume,
+			      (long long)(sv_monotonic_ms() - a->busy_since_ms) / 1000);
 	outcome = sv_reconcile_finish(&m->desired, &m->actuals, a, action, &m->opts,
 				      sv_monotonic_ms(), sv_unix_ms());
 	sv_metrics_carried_out(&m->metrics, a, action, outcome);
@@ -409,7 +414,7 @@ static bool has_unanswered(const struct sv_manager *m)
 
 static void settle(struct sv_manager *m)
 {
-	if (m->settled || m->worker.in_flight > 0)
+	if (m->settled || m->worker.in_flight > (m->stopping ? 0 : m->worker.stuck))
 		return;
 	if (!m->stopping && m->drain && has_old_generations(m))
 		return;
@@ -431,7 +436,7 @@ static void tidy(struct sv_manager *m)
 
 static bool may_start(const struct sv_worker *w)
 {
-	return w->in_flight == 0 ||
+	return w->in_flight == w->stuck ||
 	       (w->in_flight < IN_FLIGHT_MAX && w->in_flight_size < IN_FLIGHT_SIZE_MAX);
 }
 
@@ -445,10 +450,19 @@ static void attend(struct sv_manager *m)
 			m->sources[o]->attend(m->sources[o]);
 }
 
+static void on_overdue(void *arg, const struct sv_action *action, bool begun)
+{
+	struct sv_manager *m = arg;
+	struct sv_actual *a = sv_actuals_get(&m->actuals, action->id);
+
+	if (a)
+		report(m, a, sv_reconcile_overdue(&m->desired, a, begun), 0);
+}
+
 static void work(struct sv_manager *m)
 {
 	struct sv_actual *a = NULL;
-	int64_t wait;
+	int64_t wait, overdue;
 
 	m->dirty = false;
 	if (m->stopping) {
@@ -456,11 +470,16 @@ static void work(struct sv_manager *m)
 		return;
 	}
 	attend(m);
+	overdue = sv_worker_overdue(&m->worker, SV_OVERDUE_MS, on_overdue, m);
 	wait = sv_actuals_wake(&m->actuals, sv_monotonic_ms());
 	while (may_start(&m->worker) && (a = sv_actuals_dequeue(&m->actuals)))
 		look_at(m, a);
 	if (!a && m->worker.in_flight == 0 && !m->reading && m->untidy)
 		tidy(m);
+	if (m->worker.in_flight > m->worker.stuck && (overdue < 0 || overdue > SV_OVERDUE_MS))
+		overdue = SV_OVERDUE_MS; /* for those that were started just now */
+	if (wait < 0 || (overdue >= 0 && overdue < wait))
+		wait = overdue;
 	if (wait >= 0)
 		uv_timer_start(&m->timer, on_timer, (uint64_t)wait + 1, 0);
 	else

@@ -286,6 +286,8 @@ static void write_volumes(const struct sv_manager *m, struct sv_buf *b)
 	       "Generations that are kept for a moment for those who still read them.", old);
 	number(b, "secretvold_worker_actions", "gauge", "Operations under way.",
 	       m->worker.in_flight);
+	number(b, "secretvold_stuck_workers", "gauge",
+	       "Worker threads whose operation takes more than 5 seconds.", m->worker.stuck);
 	number(b, "secretvold_queue_length", "gauge", "Volumes waiting to be looked at.", queued);
 }
 

@@ -34,6 +34,7 @@ struct sv_server {
 	uv_timer_t timer; /* for libmicrohttpd's and our own deadlines */
 	struct peer *peers;
 	unsigned n_peers;
+	size_t held;  /* by all peers */
 	bool running; /* inside MHD_run(): no second one */
 	bool again;   /* something was resumed meanwhile */
 };
@@ -47,6 +48,7 @@ struct peer {
 	bool allowed;
 	bool owed;        /* an answer: it has just connected, or a request has begun */
 	int64_t since_ms; /* monotonic: when it connected or its last request was answered */
+	size_t held;      /* bytes of the answer that is being sent; root's are not counted */
 	struct watcher *watcher;
 	struct request *waiting; /* for a source, suspended; NULL: none does */
 };
@@ -281,17 +283,21 @@ static void run_http(struct sv_server *s)
 		uv_timer_start(&s->timer, on_timer, wait ? wait : 1, 0);
 }
 
-/* Requests that take too long, byte by byte, are ended; watchers may stay. */
+/* Requests and answers that take too long, byte by byte, are ended; who follows changes may stay. */
 static void end_slow(struct sv_server *s)
 {
 	int64_t now = sv_monotonic_ms();
 	struct peer *p;
 
-	for (p = s->peers; p; p = p->next)
-		if (!p->watcher && p->since_ms != INT64_MAX && now - p->since_ms > SV_REQUEST_MS) {
-			(void)shutdown(p->fd, SHUT_RDWR);
-			p->since_ms = INT64_MAX;
-		}
+	for (p = s->peers; p; p = p->next) {
+		bool follows = p->watcher && !p->watcher->first;
+
+		if (follows || p->since_ms == INT64_MAX ||
+		    now - p->since_ms <= SV_REQUEST_MS)
+			continue;
+		(void)shutdown(p->fd, SHUT_RDWR);
+		p->since_ms = INT64_MAX;
+	}
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -327,6 +333,28 @@ static const char *argument(void *connection, const char *name)
 		return NULL;
 	return value ? value : ""; /* "?verbose" is there, and has no value */
 }
+
+static void hold(struct peer *p, size_t len)
+{
+	if (p->uid == 0)
+		return;
+	p->held += len;
+	p->server->held += len;
+}
+
+static void let_go(struct peer *p)
+{
+	p->server->held -= p->held;
+	p->held = 0;
+}
+
+/* Lists are long where there are many volumes: who does not read them must not have all memory. */
+static bool is_too_much(const struct peer *p, size_t len)
+{
+	return p->uid != 0 && p->server->held + len > SV_HELD_MAX;
+}
+
+static const char too_much[] = "too much is being sent to others: try again in a moment";
 
 /* ---- watching ------------------------------------------------------------------------------ */
 
@@ -403,6 +431,7 @@ static ssize_t read_watch(void *cls, uint64_t offset, char *buf, size_t max)
 		free(w->first);
 		w->first = NULL;
 		w->first_len = w->first_pos = 0;
+		let_go(w->peer);
 	}
 	if (w->line_pos == w->line_len && !take_line(w, &lost)) {
 		if (lost) /* it reads too slowly: it has to start anew */
@@ -446,7 +475,7 @@ static void add_first(void *arg, struct json_object *o)
 static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *c, struct peer *p,
 				    enum sv_topic topic)
 {
-	struct watcher *w = calloc(1, sizeof(*w));
+	struct watcher *w;
 	sv_autobuf struct sv_buf first = { 0 };
 	const struct sv_api_request request = { .argument = argument, .arg = c };
 	const char *ns = sv_api_argument(&request, "namespace");
@@ -454,6 +483,11 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 	struct MHD_Response *r;
 	enum MHD_Result ok;
 
+	sv_api_each(s->context.manager, topic, ns, pod, add_first, &first);
+	sv_buf_puts(&first, "{\"type\":\"SYNCED\",\"object\":{}}\n");
+	if (is_too_much(p, first.len))
+		return send_error(c, MHD_HTTP_SERVICE_UNAVAILABLE, too_much);
+	w = calloc(1, sizeof(*w));
 	if (!w || sv_feed_join(&s->context.manager->feed, topic, &w->pos) < 0) {
 		free(w);
 		return MHD_NO;
@@ -463,10 +497,10 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 	w->topic = topic;
 	w->ns = ns ? strdup(ns) : NULL;
 	w->pod = pod ? strdup(pod) : NULL;
-	sv_api_each(s->context.manager, topic, ns, pod, add_first, &first);
-	sv_buf_puts(&first, "{\"type\":\"SYNCED\",\"object\":{}}\n");
 	w->first_len = first.len;
 	w->first = sv_buf_take(&first);
+	hold(p, w->first_len);
+	p->since_ms = sv_monotonic_ms();
 	p->watcher = w;
 	r = w->first ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_watch, w,
 							 watcher_free) :
@@ -524,13 +558,36 @@ static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, stru
 	};
 	struct sv_api_answer answer;
 	enum sv_topic topic;
+	size_t len;
 
 	if (sv_api_is_watch(&request, &topic))
 		return answer_watch(s, c, p, topic);
 	if (must_wait(s, &request, req))
 		return MHD_YES;
 	sv_api_answer(&s->context, &request, &answer);
+	len = answer.text ? strlen(answer.text) : 0;
+	if (is_too_much(p, len)) {
+		free(answer.text); /* no list holds a value */
+		return send_error(c, MHD_HTTP_SERVICE_UNAVAILABLE, too_much);
+	}
+	hold(p, len);
 	return sv_reply(c, &answer);
+}
+
+static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char *name,
+				 const char *value)
+{
+	(void)kind;
+	*(size_t *)cls += strlen(name) + (value ? strlen(value) : 0) + strlen(": \r\n");
+	return MHD_YES;
+}
+
+static size_t fields_size(struct MHD_Connection *c)
+{
+	size_t size = 0;
+
+	(void)MHD_get_connection_values(c, MHD_HEADER_KIND, add_field, &size);
+	return size;
 }
 
 /* Called when the head is there, for every piece of the body, and when it is complete. */
@@ -561,6 +618,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		if (!p->allowed)
 			return send_error(c, MHD_HTTP_FORBIDDEN,
 					  "only root and the socket's group may read status");
+		if (fields_size(c) > SV_HEADER_MAX)
+			return send_error(c, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
+					  "head is too large");
 		if (length && strtoull(length, NULL, 10) > SV_BODY_MAX)
 			return send_error(c, MHD_HTTP_CONTENT_TOO_LARGE, "body is too large");
 		req->answered = false;
@@ -596,6 +656,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	if (p) {
 		p->since_ms = sv_monotonic_ms();
 		p->owed = false;
+		let_go(p);
 	}
 	if (req) {
 		sv_manager_release(&req->lease);

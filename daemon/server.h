@@ -14,13 +14,14 @@
 
 #include "api.h"
 
-#define SV_PEERS_MAX 64     /* connections */
-#define SV_PEERS_ROOT 8     /* of these, kept for root */
-#define SV_PEERS_PER_USER 8 /* of one user who is not root */
-#define SV_REQUEST_MS 10000 /* from the first byte to the last */
-#define SV_FINISH_MS 250    /* for requests under way when the daemon stops */
-#define SV_HEADER_MAX 16384 /* bytes of a request's head */
-#define SV_BODY_MAX 65536   /* bytes of a request's body */
+#define SV_PEERS_MAX 64         /* connections */
+#define SV_PEERS_ROOT 8         /* of these, kept for root */
+#define SV_PEERS_PER_USER 8     /* of one user who is not root */
+#define SV_REQUEST_MS 10000     /* from the first byte to the last */
+#define SV_FINISH_MS 250        /* for requests under way when the daemon stops */
+#define SV_HEADER_MAX 16384     /* bytes of a request's head */
+#define SV_BODY_MAX 65536       /* bytes of a request's body */
+#define SV_HELD_MAX (64U << 20) /* bytes of answers that are being sent to others than root */
 
 struct sv_server;
 

@@ -37,6 +37,7 @@ static void record_free(struct sv_actual *a)
 	free(a->volume);
 	free(a->uid);
 	free(a->message);
+	free(a->before.message);
 	free(a->last_error);
 	free(a->old);
 	sv_plan_free(a->plan);

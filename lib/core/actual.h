@@ -19,6 +19,7 @@
 #define SV_OLD_GENERATIONS_MAX 64 /* of one volume; then updates wait and merge */
 #define SV_RETRY_FIRST_MS 500     /* R57 */
 #define SV_RETRY_MAX_MS 122000
+#define SV_OVERDUE_MS 5000 /* an action that takes longer is reported */
 
 enum sv_state {
 	SV_STATE_PENDING,   /* wanted; a source has not answered yet, or work has not begun */
@@ -67,8 +68,15 @@ struct sv_actual {
 	struct sv_plan *plan; /* what is on disk: files without values; NULL while unknown */
 	bool as_planned;      /* and no change of it has begun without being done */
 	/* work */
-	bool busy;              /* an action is under way */
-	int64_t busy_since_ms;  /* monotonic */
+	bool busy;             /* an action is under way */
+	int64_t busy_since_ms; /* monotonic */
+	bool cleaning;         /* that action removes old generations, no more */
+	bool overdue;          /* it takes long, and state, reason and message say so */
+	struct {
+		enum sv_state state;
+		const char *reason;
+		char *message;
+	} before;               /* overdue: what they were */
 	int64_t changed_us;     /* monotonic: when the oldest change came that waits; 0: none */
 	bool input;             /* what is wanted may have changed since the last action began */
 	bool full;              /* no room for a new generation until an old one has gone */

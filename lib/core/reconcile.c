@@ -173,6 +173,7 @@ static enum sv_outcome begin(struct sv_actuals *s, struct sv_actual *a, struct s
 		return fail(s, a, "WriteFailed", "out of memory", now_ms);
 	a->busy = true;
 	a->busy_since_ms = now_ms;
+	a->cleaning = action->kind == SV_ACTION_CLEAN;
 	*ret = action;
 	return SV_OUTCOME_NONE;
 }
@@ -310,6 +311,18 @@ static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals 
 	return begin(s, a, action, now_ms, ret);
 }
 
+/* Is the volume wanted otherwise than it is? What takes away old generations may take its time. */
+static enum sv_state overdue_state(const struct sv_desired *d, const struct sv_actual *a)
+{
+	const struct sv_wanted *w = sv_desired_wanted(d, a->id);
+
+	if (!w || !w->used || a->before.state == SV_STATE_REMOVING)
+		return SV_STATE_REMOVING;
+	if (a->cleaning && !a->input)
+		return a->before.state;
+	return is_seen(a) ? SV_STATE_STALE : SV_STATE_FAILED;
+}
+
 enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals *s,
 				   struct sv_actual *a, const struct sv_reconcile_opts *opts,
 				   int64_t now_ms, struct sv_action **ret)
@@ -318,6 +331,8 @@ enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals
 	enum sv_outcome outcome = SV_OUTCOME_NONE, started;
 
 	*ret = NULL;
+	if (a->busy && a->overdue) /* whether it is wanted may have changed meanwhile */
+		return set_state(a, overdue_state(d, a), a->reason, a->message);
 	if (a->busy)
 		return SV_OUTCOME_NONE; /* finish() looks at it again */
 	if (!w || !w->used) {
@@ -481,14 +496,41 @@ static enum sv_outcome finish_remove(const struct sv_desired *d, struct sv_actua
 	return set_state(a, SV_STATE_PENDING, "", NULL);
 }
 
+enum sv_outcome sv_reconcile_overdue(const struct sv_desired *d, struct sv_actual *a, bool begun)
+{
+	if (!a->overdue) {
+		a->before.state = a->state;
+		a->before.reason = a->reason;
+		a->before.message = SV_TAKE(a->message);
+	}
+	a->overdue = true;
+	set_state(a, overdue_state(d, a), "Busy",
+		  begun ? "work on it has not come to an end: a system call does not return" :
+			  "it waits for a worker: all are in system calls that do not return");
+	return SV_OUTCOME_FAILED;
+}
+
+/* The action has come to its end after all. */
+static void end_overdue(struct sv_actual *a)
+{
+	free(a->message);
+	a->state = a->before.state;
+	a->reason = a->before.reason;
+	a->message = SV_TAKE(a->before.message);
+	a->overdue = false;
+}
+
 enum sv_outcome sv_reconcile_finish(const struct sv_desired *d, struct sv_actuals *s,
 				    struct sv_actual *a, struct sv_action *action,
 				    const struct sv_reconcile_opts *opts, int64_t now_ms,
 				    int64_t unix_ms)
 {
 	enum sv_outcome outcome = SV_OUTCOME_NONE;
+	bool overdue = a->overdue;
 
 	a->busy = false;
+	if (overdue)
+		end_overdue(a);
 	switch (action->kind) {
 	case SV_ACTION_SYNC:
 		outcome = finish_sync(d, s, a, action, opts, now_ms, unix_ms);
@@ -500,6 +542,8 @@ enum sv_outcome sv_reconcile_finish(const struct sv_desired *d, struct sv_actual
 		outcome = finish_remove(d, s, a, action, now_ms);
 		break;
 	}
+	if (overdue && outcome == SV_OUTCOME_NONE)
+		outcome = SV_OUTCOME_STATE; /* as it was before */
 	if (outcome != SV_OUTCOME_REMOVED && (a->input || !sv_desired_wanted(d, a->id)))
 		sv_actuals_enqueue(s, a, false); /* something arrived while it was busy */
 	return outcome;

@@ -92,6 +92,15 @@ enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals
 				   int64_t now_ms, struct sv_action **ret);
 
 /**
+ * sv_reconcile_overdue() - the action of a record takes long
+ * @begun: by a thread that does not come back; else it waits for one
+ *
+ * State and message say so until the action has come to its end: the reason is Busy. What
+ * the volume holds is as before, and whatever else is wanted of it waits.
+ */
+enum sv_outcome sv_reconcile_overdue(const struct sv_desired *d, struct sv_actual *a, bool begun);
+
+/**
  * sv_reconcile_finish() - take in the result of an action
  * @action:  carried out; its plan is taken
  * @unix_ms: for the report

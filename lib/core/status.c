@@ -202,6 +202,18 @@ static struct json_object *mounts_of(const struct sv_wanted *w)
 	return list;
 }
 
+/* How long an action has taken so far grows by itself: it is told when somebody asks. */
+static void add_message(struct json_object *o, const struct sv_actual *a,
+			const struct sv_status_env *env)
+{
+	sv_autofree char *text = NULL;
+
+	if (a->overdue)
+		text = sv_asprintf("%s, for %lld s", a->message ? a->message : "",
+				   (long long)(env->now_ms - a->busy_since_ms) / 1000);
+	sv_json_text(o, "message", text ? text : a->message ? a->message : "");
+}
+
 struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv_actual *a,
 				     const struct sv_status_env *env)
 {
@@ -221,7 +233,7 @@ struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv
 	sv_json_text(o, "source", a->origin >= 0 ? sv_origin_name((enum sv_origin)a->origin) : "");
 	sv_json_text(o, "state", sv_state_name(a->state));
 	sv_json_text(o, "reason", a->reason);
-	sv_json_text(o, "message", a->message ? a->message : "");
+	add_message(o, a, env);
 	sv_json_text(o, "path", path);
 	add_member(o, "secrets", secrets_of(d, w));
 	add_member(o, "files", files_of(a->mounted ? a->plan : NULL));
@@ -236,6 +248,8 @@ struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv
 	sv_json_text(o, "swapSafe", a->mounted ? sv_medium_name(a->medium) : "");
 	sv_json_text(o, "lastError", a->last_error ? a->last_error : "");
 	sv_json_int(o, "failures", a->failures);
+	sv_json_time(o, "busySince",
+		     a->overdue ? env->unix_ms - (env->now_ms - a->busy_since_ms) : 0);
 	sv_json_time(o, "nextRetryAt",
 		     a->retry_ms ? env->unix_ms + (a->retry_ms - env->now_ms) : 0);
 	return o;

@@ -141,6 +141,9 @@ class Killer:
         elif not event and tid in self.known:
             pass_on = sig
         self.known.add(tid)
+        self.resume(tid, pass_on)
+
+    def resume(self, tid, pass_on):
         try:
             ptrace(SYSCALL, tid, 0, pass_on)
         except ProcessLookupError:  # killed while it was stopped

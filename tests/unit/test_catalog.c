@@ -645,6 +645,162 @@ START_TEST(queries_see_what_counts)
 }
 END_TEST
 
+/* ---- limits --------------------------------------------------------------------------------- */
+
+static int try_set(const char *path, const char *text, struct sv_err *err)
+{
+	sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
+
+	*err->msg = '\0';
+	ck_assert_msg(sv_manifest_parse(text, strlen(text), SV_FORMAT_YAML, NULL, &m, err, NULL) ==
+			      0,
+		      "%s", err->msg);
+	return sv_catalog_set(k.c, path, &m, false, 1000, err);
+}
+
+/* A file with Pods P0… of so many volumes each, and a Secret of so many bytes, -1: none. */
+static char *file_of(const char *name, size_t pods, size_t volumes, long secret)
+{
+	sv_autofree char *value = t_repeat('x', secret > 0 ? (size_t)secret : 0);
+	struct sv_buf b = { 0 };
+	size_t i, j;
+
+	for (i = 0; i < pods; i++) {
+		sv_buf_printf(&b,
+			      "---\napiVersion: v1\nkind: Pod\nmetadata: {name: %s-%zu}\nspec:\n"
+			      "  containers: [{name: c, image: i}]\n%s",
+			      name, i, volumes ? "  volumes:\n" : "");
+		for (j = 0; j < volumes; j++)
+			sv_buf_printf(&b, "  - {name: v%zu, secret: {secretName: s}}\n", j);
+		if (volumes) /* which does not count */
+			sv_buf_puts(&b, "  - {name: other, emptyDir: {}}\n");
+	}
+	if (secret >= 0)
+		sv_buf_printf(&b,
+			      "---\napiVersion: v1\nkind: Secret\nmetadata: {name: %s}\n"
+			      "stringData: {k: \"%s\"}\n",
+			      name, value);
+	return sv_buf_take(&b);
+}
+
+static int put_file(const char *path, size_t pods, size_t volumes, long secret, struct sv_err *err)
+{
+	sv_autofree char *text = file_of(path + 1, pods, volumes, secret);
+
+	return try_set(path, text, err);
+}
+
+static const struct {
+	struct sv_catalog_limits limits;
+	struct {
+		size_t pods, volumes;
+		long secret;
+	} fits, over; /* beside a file of 2 Pods with 3 volumes each, and a Secret of 10 bytes */
+	const char *says;
+} totals[] = {
+	{ { .pods = 5 },
+	  { 3, 0, -1 },
+	  { 4, 0, -1 },
+	  "with the 4 Pods of this file there would be 6 in all manifests: over the limit of 5 Pods "
+	  "(--pod-limit)" },
+	{ { .volumes = 10 },
+	  { 2, 2, -1 },
+	  { 5, 1, -1 },
+	  "with the 5 volumes of this file there would be 11 in all manifests: over the limit of 10 "
+	  "volumes (--volume-limit)" },
+	{ { .secrets_size = 2 * SV_SECRET_COST + 111 },
+	  { 0, 0, 100 - 1 }, /* less the key's name */
+	  { 0, 0, 100 },
+	  "with the Secrets of this file, 1125 bytes, there would be 2160 bytes in all manifests: "
+	  "over the limit of 2159 bytes (--secrets-size-limit)" },
+};
+
+START_TEST(all_files_together_have_limits)
+{
+	const struct sv_catalog_limits limits = totals[_i].limits;
+	struct sv_catalog_counts before, after;
+	struct sv_err err = { "" };
+
+	sv_catalog_set_limits(k.c, &limits);
+	ck_assert_int_eq(put_file("/a", 2, 3, 10, &err), 0);
+	ck_assert_msg(put_file("/b", totals[_i].fits.pods, totals[_i].fits.volumes,
+			       totals[_i].fits.secret, &err) == 0,
+		      "%s", err.msg);
+	sv_catalog_count(k.c, &before);
+	sv_buf_done(&k.told);
+	k.told = (struct sv_buf){ 0 };
+	ck_assert_int_eq(put_file("/b", totals[_i].over.pods, totals[_i].over.volumes,
+				  totals[_i].over.secret, &err),
+			 SV_CATALOG_E_LIMIT);
+	ck_assert_str_eq(err.msg, totals[_i].says);
+	sv_catalog_count(k.c, &after); /* the last good version stays, and so do all others */
+	ck_assert_uint_eq(after.pods, before.pods);
+	ck_assert_uint_eq(after.secrets, before.secrets);
+	ck_assert_ptr_null(k.told.ptr);
+	ck_assert_int_eq(put_file("/c", totals[_i].fits.pods, totals[_i].fits.volumes,
+				  totals[_i].fits.secret, &err),
+			 SV_CATALOG_E_LIMIT);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/a"), 0); /* now there is room */
+	ck_assert_int_eq(put_file("/b", totals[_i].over.pods, totals[_i].over.volumes,
+				  totals[_i].over.secret, &err),
+			 0);
+}
+END_TEST
+
+START_TEST(what_is_over_a_limit_that_was_lowered_may_stay_and_shrink)
+{
+	const struct sv_catalog_limits low = { .pods = 1, .volumes = 1, .secrets_size = 1 };
+	struct sv_err err = { "" };
+
+	ck_assert_int_eq(put_file("/a", 5, 3, 10, &err), 0);
+	sv_catalog_set_limits(k.c, &low);
+	ck_assert_int_eq(put_file("/a", 5, 3, 10, &err), 0);
+	ck_assert_int_eq(put_file("/a", 4, 3, 10, &err), 0);
+	ck_assert_int_eq(put_file("/a", 4, 4, 10, &err), SV_CATALOG_E_LIMIT);
+}
+END_TEST
+
+/* Of each the last good version is looked up: with a search for each it would take minutes. */
+START_TEST(many_refused_objects_find_their_last_good_versions)
+{
+	enum { N = 20000 };
+	int round, i;
+
+	for (round = 0; round < 4; round++) {
+		sv_autobuf struct sv_buf b = { 0 };
+		struct sv_catalog_counts counts;
+		struct sv_err err = { "" };
+		sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
+
+		for (i = 0; i < N; i++)
+			sv_buf_printf(&b,
+				      "%s{apiVersion: v1, kind: Secret, metadata: {name: s%d}, "
+				      "data: {k: %s}}",
+				      i ? ",\n" : "{apiVersion: v1, kind: List, items: [", i,
+				      round % 2 ? "'*'" : "MQ==");
+		sv_buf_puts(&b, "]}");
+		ck_assert_int_eq(
+			sv_manifest_parse(b.ptr, b.len, SV_FORMAT_YAML, NULL, &m, &err, NULL), 0);
+		ck_assert_int_eq(sv_catalog_set(k.c, "/many", &m, false, 1000, &err), 0);
+		sv_catalog_count(k.c, &counts);
+		ck_assert_uint_eq(counts.secrets, N);
+	}
+}
+END_TEST
+
+START_TEST(a_secret_that_another_file_refuses_too_stays_refused)
+{
+	set("/a", "$s=*");
+	expect_told("!secret default/s");
+	set("/b", "$t=* $s=*");
+	expect_told("!secret default/t, !secret default/s");
+	set("/a", "$u=1");
+	expect_told("!secret default/s, +secret default/u 1");
+	set("/b", "$t=1");
+	expect_told("?secret default/t, ?secret default/s, +secret default/t 1");
+}
+END_TEST
+
 START_TEST(nobody_need_listen)
 {
 	struct sv_catalog *quiet = NULL, *loud = k.c;
@@ -743,6 +899,10 @@ T_SUITE(catalog)
 	T_TEST(a_duplicate_is_told_where_the_other_is);
 	T_TEST(a_secret_that_others_may_read_is_a_warning);
 	T_TEST(queries_see_what_counts);
+	T_EACH(all_files_together_have_limits, totals);
+	T_TEST(what_is_over_a_limit_that_was_lowered_may_stay_and_shrink);
+	T_TEST(many_refused_objects_find_their_last_good_versions);
+	T_TEST(a_secret_that_another_file_refuses_too_stays_refused);
 	T_TEST(nobody_need_listen);
 	T_TEST(the_end_does_not_depend_on_the_way);
 }

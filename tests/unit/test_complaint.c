@@ -68,6 +68,7 @@ static const struct {
 	{ SV_INVALID, "Invalid" },     { SV_DUPLICATE, "Duplicate" },
 	{ SV_NOT_FOUND, "NotFound" },  { SV_NOT_SUPPORTED, "NotSupported" },
 	{ SV_FORBIDDEN, "Forbidden" }, { SV_TOO_LONG, "TooLong" },
+	{ SV_TOO_MANY, "TooMany" },
 };
 
 START_TEST(categories_have_the_api_servers_names)

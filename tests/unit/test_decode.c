@@ -190,6 +190,90 @@ START_TEST(values_may_have_one_mebibyte)
 }
 END_TEST
 
+/* ---- how many ------------------------------------------------------------------------------ */
+
+/* "BEFORE", then N times EACH with its number in the place of %zu, then "AFTER". */
+static char *many(const char *before, size_t n, const char *each, const char *after)
+{
+	const char *mark = strstr(each, "%zu");
+	struct sv_buf b = { 0 };
+	size_t i;
+
+	sv_buf_puts(&b, before);
+	for (i = 0; i < n; i++)
+		if (mark)
+			sv_buf_printf(&b, "%.*s%zu%s", (int)(mark - each), each, i, mark + 3);
+		else
+			sv_buf_puts(&b, each);
+	sv_buf_puts(&b, after);
+	return sv_buf_take(&b);
+}
+
+#define IN_POD "metadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: i}\n"
+#define IN_CONTAINER "metadata: {name: p}\nspec:\n  containers:\n  - name: c\n    image: i\n"
+#define IN_VOLUME IN_POD "  volumes:\n  - name: v\n"
+
+static const struct {
+	const char *before, *each, *after;
+	size_t max;
+	const char *says; /* one over */
+} crowds[] = {
+	{ "metadata: {name: s}\ndata:\n", "  k%zu: \"\"\n", "", SV_SECRET_KEYS_MAX,
+	  "data: Too many: 10001: must have at most 10000 items" },
+	{ "metadata: {name: s}\ndata: {a: \"\"}\nstringData:\n", "  k%zu: \"\"\n", "",
+	  SV_SECRET_KEYS_MAX - 1, "data: Too many: 10001: must have at most 10000 items" },
+	{ IN_POD "  volumes:\n", "  - {name: v%zu}\n", "", SV_POD_VOLUMES_MAX,
+	  "spec.volumes: Too many: 1001: must have at most 1000 items" },
+	{ IN_POD, "  - {name: c%zu, image: i}\n", "", SV_POD_CONTAINERS_MAX - 1,
+	  "spec.containers: Too many: 1001: must have at most 1000 items" },
+	{ "metadata: {name: p}\nspec:\n  containers: [{name: c, image: i}]\n  initContainers:\n",
+	  "  - {name: c%zu, image: i}\n", "", SV_POD_CONTAINERS_MAX - 1,
+	  "spec.containers: Too many: 1001: must have at most 1000 items" },
+	{ IN_CONTAINER "    volumeMounts:\n", "    - {name: v, mountPath: /%zu}\n",
+	  "  volumes: [{name: v}]\n", SV_POD_MOUNTS_MAX,
+	  "spec.containers[0].volumeMounts: Too many: 10001: must have at most 10000 items" },
+	{ "metadata: {name: p}\nspec:\n  containers:\n"
+	  "  - {name: a, image: i, volumeMounts: [{name: v, mountPath: /a}]}\n"
+	  "  - name: c\n    image: i\n    volumeMounts:\n",
+	  "    - {name: v, mountPath: /%zu}\n", "  volumes: [{name: v}]\n", SV_POD_MOUNTS_MAX - 1,
+	  "spec.containers[1].volumeMounts: Too many: 10001: must have at most 10000 items" },
+	{ IN_CONTAINER "    env:\n", "    - {name: V%zu}\n", "", SV_CONTAINER_ENV_MAX,
+	  "spec.containers[0].env: Too many: 10001: must have at most 10000 items" },
+	{ IN_CONTAINER "    env: [{name: A}]\n    envFrom:\n", "    - {secretRef: {name: s%zu}}\n",
+	  "", SV_CONTAINER_ENV_MAX - 1,
+	  "spec.containers[0].env: Too many: 10001: must have at most 10000 items" },
+	{ IN_VOLUME "    secret:\n      secretName: s\n      items:\n",
+	  "      - {key: k, path: p%zu}\n", "", SV_VOLUME_ITEMS_MAX,
+	  "spec.volumes[0].secret.items: Too many: 10001: must have at most 10000 items" },
+	{ IN_VOLUME "    projected:\n      sources:\n", "      - {secret: {name: s%zu}}\n", "",
+	  SV_VOLUME_SOURCES_MAX,
+	  "spec.volumes[0].projected.sources: Too many: 1001: must have at most 1000 items" },
+};
+
+static int decode_crowd(int at, size_t n, struct sv_complaints *c)
+{
+	sv_autofree char *text = many(crowds[at].before, n, crowds[at].each, crowds[at].after);
+	t_autotree struct json_object *tree = t_yaml(text);
+	sv_autosecret struct sv_secret *secret = NULL;
+	sv_autopod struct sv_pod *pod = NULL;
+
+	return strstr(text, "\nspec:") ? sv_decode_pod(tree, NULL, &pod, c) :
+					 sv_decode_secret(tree, NULL, &secret, c);
+}
+
+START_TEST(what_there_can_be_many_of_has_a_limit)
+{
+	sv_autocomplaints struct sv_complaints good = { 0 }, bad = { 0 };
+
+	ck_assert_msg(decode_crowd(_i, crowds[_i].max, &good) == 0, "%s",
+		      good.n ? good.items[0].message : "no complaint");
+	ck_assert_int_eq(decode_crowd(_i, crowds[_i].max + 1, &bad), SV_DECODE_E_INVALID);
+	ck_assert_uint_eq(bad.n, 1);
+	ck_assert_int_eq(bad.items[0].category, SV_TOO_MANY);
+	ck_assert_str_eq(bad.items[0].message, crowds[_i].says);
+}
+END_TEST
+
 START_TEST(complaints_never_show_a_value)
 {
 	static const char *const texts[] = {
@@ -846,6 +930,7 @@ T_SUITE(decode)
 	T_EACH(secrets_are_decoded_or_refused, secrets);
 	T_TEST(a_secret_has_kubernetes_defaults);
 	T_EACH(values_may_have_one_mebibyte, size_cases);
+	T_EACH(what_there_can_be_many_of_has_a_limit, crowds);
 	T_TEST(complaints_never_show_a_value);
 	T_EACH(pods_are_validated_as_the_api_server_does, pods);
 	T_EACH(the_texts_are_the_api_servers, messages);

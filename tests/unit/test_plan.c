@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../../lib/core/plan.h"
+#include "../../lib/core/validate.h"
 #include "../support/support.h"
 
 #define LIMIT (16 << 20)
@@ -247,6 +248,39 @@ START_TEST(a_volume_has_a_size_limit)
 }
 END_TEST
 
+START_TEST(a_volume_has_at_most_so_many_files)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=");
+	struct sv_secret *secrets[] = { s, NULL };
+	int extra, i;
+
+	for (extra = 0; extra < 2; extra++) {
+		sv_autoplan struct sv_plan *plan = NULL;
+		sv_autopod struct sv_pod *p = NULL;
+		struct sv_err err = { "" };
+		int r;
+
+		sv_buf_done(&b);
+		b = (struct sv_buf){ 0 };
+		sv_buf_puts(&b, "projected: {sources: [");
+		for (i = 0; i < SV_VOLUME_FILES_MAX + extra; i++) {
+			if (i % 10000 == 0)
+				sv_buf_printf(&b, "%s{secret: {name: s, items: [",
+					      i ? "]}}, " : "");
+			sv_buf_printf(&b, "%s{key: a, path: f%d}", i % 10000 ? ", " : "", i);
+		}
+		sv_buf_puts(&b, "]}}]}");
+		p = pod(b.ptr);
+		r = sv_plan_make(p, t_volume(p, "v"), LIMIT, t_lookup, secrets, &plan, &err);
+		ck_assert_int_eq(r, extra ? SV_PLAN_E_TOO_LARGE : 0);
+		if (extra)
+			ck_assert_str_eq(err.msg,
+					 "volume of 20001 files is over the limit of 20000 files");
+	}
+}
+END_TEST
+
 /* R44, R45 */
 static const struct {
 	const char *security;
@@ -486,6 +520,7 @@ T_SUITE(plan)
 	T_TEST(a_missing_optional_secret_is_reported_as_such);
 	T_EACH(paths_that_no_file_system_takes_are_refused, lengths);
 	T_TEST(a_volume_has_a_size_limit);
+	T_TEST(a_volume_has_at_most_so_many_files);
 	T_EACH(a_group_only_adds_bits, groups);
 	T_EACH(mounts_below_the_volume_get_a_directory, nests);
 	T_TEST(directories_of_several_containers_are_made_once);

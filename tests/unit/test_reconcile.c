@@ -419,6 +419,65 @@ START_TEST(a_covered_volume_has_failed_and_is_still_taken_down)
 }
 END_TEST
 
+/* An action takes long: what the record says meanwhile, and after it has ended. */
+START_TEST(an_action_that_does_not_end_is_told_and_taken_back)
+{
+	struct sv_action *action;
+
+	put_secret("k=1");
+	put_pod("v=s");
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_int_eq(sv_reconcile_overdue(&d, record(), false), SV_OUTCOME_FAILED);
+	expect(SV_STATE_FAILED, "Busy",
+	       "it waits for a worker: all are in system calls that do not return");
+	ck_assert_int_eq(sv_reconcile_overdue(&d, record(), true), SV_OUTCOME_FAILED);
+	expect(SV_STATE_FAILED, "Busy",
+	       "work on it has not come to an end: a system call does not return");
+	succeed(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_PUBLISHED);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+
+	put_secret("k=2"); /* an update */
+	action = look_for(SV_ACTION_SYNC);
+	sv_reconcile_overdue(&d, record(), true);
+	expect(SV_STATE_STALE, "Busy",
+	       "work on it has not come to an end: a system call does not return");
+	put_secret("k=3"); /* waits */
+	ck_assert_ptr_null(look());
+	remove_pod();
+	ck_assert_ptr_null(look());
+	ck_assert_int_eq(outcome, SV_OUTCOME_STATE);
+	expect(SV_STATE_REMOVING, "Busy",
+	       "work on it has not come to an end: a system call does not return");
+	put_pod("v=s");
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_STALE, "Busy",
+	       "work on it has not come to an end: a system call does not return");
+	succeed(action);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	succeed(look_for(SV_ACTION_SYNC));
+	ck_assert_uint_eq(record()->generation, 3);
+
+	now += GRACE; /* what takes old generations away may take its time */
+	action = look_for(SV_ACTION_CLEAN);
+	sv_reconcile_overdue(&d, record(), true);
+	expect(SV_STATE_PUBLISHED, "Busy",
+	       "work on it has not come to an end: a system call does not return");
+	finish(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_STATE);
+	expect(SV_STATE_PUBLISHED, "", NULL);
+
+	remove_pod();
+	action = look_for(SV_ACTION_REMOVE);
+	sv_reconcile_overdue(&d, record(), true);
+	expect(SV_STATE_REMOVING, "Busy",
+	       "work on it has not come to an end: a system call does not return");
+	action->is_mounted = false;
+	finish(action);
+	ck_assert_int_eq(outcome, SV_OUTCOME_REMOVED);
+}
+END_TEST
+
 START_TEST(new_input_does_not_wait_for_the_retry)
 {
 	put_secret("k=1");
@@ -1018,6 +1077,7 @@ T_SUITE(reconcile)
 	T_TEST(failures_are_retried_less_and_less_often);
 	T_TEST(a_failed_update_leaves_a_stale_volume);
 	T_TEST(a_covered_volume_has_failed_and_is_still_taken_down);
+	T_TEST(an_action_that_does_not_end_is_told_and_taken_back);
 	T_TEST(new_input_does_not_wait_for_the_retry);
 	T_EACH(a_fault_has_a_word, faults);
 	T_TEST(a_volume_that_is_wanted_again_is_not_being_removed);
