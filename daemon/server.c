@@ -292,8 +292,7 @@ static void end_slow(struct sv_server *s)
 	for (p = s->peers; p; p = p->next) {
 		bool follows = p->watcher && !p->watcher->first;
 
-		if (follows || p->since_ms == INT64_MAX ||
-		    now - p->since_ms <= SV_REQUEST_MS)
+		if (follows || p->since_ms == INT64_MAX || now - p->since_ms <= SV_REQUEST_MS)
 			continue;
 		(void)shutdown(p->fd, SHUT_RDWR);
 		p->since_ms = INT64_MAX;
