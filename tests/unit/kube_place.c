@@ -182,7 +182,7 @@ void k_start(const struct k_opts *opts)
 	const struct sv_reconcile_opts reconcile = { 16 << 20, 250 };
 	const struct sv_kube_auth_opts auth = { .kubeconfig = "/mnt/kubeconfig",
 						.allow_insecure = true };
-	struct sv_kube_opts kube = { .node_name = K_NODE };
+	struct sv_kube_opts kube = { .node_name = K_NODE, .no_events = true };
 	struct sv_err err = { "" };
 
 	opts = opts ? opts : &none;
