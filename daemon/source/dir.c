@@ -28,14 +28,6 @@
 #define YOUNG_MS 1000 /* a file changed less long ago may still be written to */
 #define LATE_MAX 50   /* times that a file which somebody holds open for writing is waited for */
 
-/* The state of a file by which a change is seen without reading it. */
-struct identity {
-	dev_t dev;
-	ino_t ino;
-	off_t size;
-	struct timespec mtime, ctime;
-};
-
 struct dir;
 
 /* One name in a directory that is a manifest's, whether there is a file or was one. */
@@ -43,14 +35,14 @@ struct file {
 	char *path;       /* full; key of everything */
 	const char *name; /* the last element of path */
 	struct dir *dir;
-	struct identity id;
-	struct identity tried; /* what was read last, in order or not; all zero: nothing */
-	bool known;            /* id is set */
-	bool force;            /* read even if id has not changed */
-	bool queued;           /* in the batch or pending */
-	bool seen;             /* by the scan under way */
-	bool over;             /* there was no room for what it holds: read again with every scan */
-	int64_t late_ms;       /* monotonic: look again then; 0: no */
+	struct sv_identity id;
+	struct sv_identity tried; /* what was read last, in order or not; all zero: nothing */
+	bool known;               /* id is set */
+	bool force;               /* read even if id has not changed */
+	bool queued;              /* in the batch or pending */
+	bool seen;                /* by the scan under way */
+	bool over;       /* there was no room for what it holds: read again with every scan */
+	int64_t late_ms; /* monotonic: look again then; 0: no */
 	unsigned late_tries;
 };
 
@@ -216,17 +208,6 @@ static void complain(struct source_dir *s, struct file *f, unsigned line, const 
 	check(sv_catalog_fail(s->catalog, f->path, line, reason, text, sv_unix_ms()));
 }
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool is_same(const struct identity *a, const struct identity *b)
-{
-	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-	       same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime);
-}
-
 /* Does somebody have the file open for writing? A read lease is granted only if not (fcntl(2)). */
 static bool is_being_written(int fd)
 {
@@ -345,18 +326,13 @@ static int read_text(const struct source_dir *s, int fd, const struct stat *st,
 	return r;
 }
 
-static struct identity identity_of(const struct stat *st)
-{
-	return (struct identity){ st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
-}
-
 static void read_file(struct source_dir *s, struct file *f)
 {
 	sv_autobytes struct sv_bytes text = { NULL, 0 };
 	sv_autoclose int path_fd = -1, fd = -1;
 	struct sv_err err = { "" };
 	const char *reason;
-	struct identity id;
+	struct sv_identity id;
 	struct stat st = { 0 };
 	int r;
 
@@ -371,9 +347,9 @@ static void read_file(struct source_dir *s, struct file *f)
 		complain(s, f, 0, reason, "%s", err.msg);
 		return;
 	}
-	id = identity_of(&st);
+	id = sv_identity_of(&st);
 	f->tried = id;
-	if (f->known && !f->force && !f->over && is_same(&id, &f->id)) {
+	if (f->known && !f->force && !f->over && sv_identity_equal(&id, &f->id)) {
 		check(sv_catalog_mark_gone(s->catalog, f->path, false));
 		return;
 	}
@@ -436,7 +412,7 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 	const char *failure = sv_catalog_failure(s->catalog, f->path), *reason;
 	sv_autobytes struct sv_bytes text = { NULL, 0 };
 	sv_autoclose int path_fd = -1, fd = -1;
-	struct identity id;
+	struct sv_identity id;
 	struct stat st = { 0 };
 	int r;
 
@@ -445,8 +421,8 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 	r = find_text(f, &path_fd, &st, &reason, err);
 	if (r < 0)
 		return failure ? NO_VALUES : CHANGED;
-	id = identity_of(&st);
-	if (failure && is_same(&id, &f->tried))
+	id = sv_identity_of(&st);
+	if (failure && sv_identity_equal(&id, &f->tried))
 		return sv_err_set(err, NO_VALUES, "%s", failure);
 	fd = open_text(path_fd, &reason, err);
 	r = fd < 0 ? fd : read_text(s, fd, &st, &text, &reason, err);
@@ -454,7 +430,7 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 		r = take_values(s, f, &text, wanted, err);
 	if (r == 0 || r == -ENOMEM)
 		return r;
-	return is_same(&id, &f->tried) ? NO_VALUES : CHANGED;
+	return sv_identity_equal(&id, &f->tried) ? NO_VALUES : CHANGED;
 }
 
 static int refill(struct sv_source *source, struct sv_secret *wanted, struct sv_err *err)
