@@ -48,18 +48,9 @@ int sv_open_inside(int dirfd, const char *path, int flags)
 /* A mountpoint is told even if the same file system is mounted there. */
 int sv_open_here(int dirfd, const char *name)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
-	};
-	long fd;
+	int fd = sv_open_on_mount(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 
-	do
-		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-	if (fd < 0) /* a link is no directory */
-		return errno == ELOOP ? -ENOTDIR : -errno;
-	return (int)fd;
+	return fd == -ELOOP ? -ENOTDIR : fd; /* a link is no directory */
 }
 
 int sv_each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name, unsigned char type),
