@@ -133,6 +133,7 @@ static struct json_object *counts_status(const struct sv_manager *m)
 static void add_stuck(const struct sv_manager *m, struct json_object *problems)
 {
 	const struct sv_worker *w = &m->worker;
+	struct sv_problem p = sv_problem_about("node", m->node->root);
 	sv_autofree char *text = NULL;
 	int64_t since_ms, now_ms = sv_monotonic_ms();
 	const char *id = sv_worker_stuck(w, &since_ms);
@@ -145,18 +146,10 @@ static void add_stuck(const struct sv_manager *m, struct json_object *problems)
 		w->stuck, SV_WORKERS, w->stuck == 1 ? "is" : "are",
 		(long long)(now_ms - since_ms) / 1000, id,
 		w->stuck < SV_WORKERS ? "" : ": nothing is published or removed");
-	add_problem(problems,
-		    &(struct sv_problem){ .source = "node",
-					  .file = m->node->root,
-					  .document = -1,
-					  .kind = "",
-					  .ns = "",
-					  .name = "",
-					  .field = "",
-					  .category = "",
-					  .reason = "Busy",
-					  .message = text ? text : "out of memory",
-					  .since_ms = sv_unix_ms() - (now_ms - since_ms) });
+	p.reason = "Busy";
+	p.message = text ? text : "out of memory";
+	p.since_ms = sv_unix_ms() - (now_ms - since_ms);
+	add_problem(problems, &p);
 }
 
 static void answer_status(const struct sv_api_context *x, struct sv_api_answer *ret)

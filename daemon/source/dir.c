@@ -877,19 +877,14 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 
 	for (i = 0; i < s->n_dirs; i++) {
 		const struct dir *d = &s->dirs[i];
+		struct sv_problem p = sv_problem_about("manifest", d->path);
 
-		if (d->error)
-			fn(arg, &(struct sv_problem){ .source = "manifest",
-						      .file = d->path,
-						      .document = -1,
-						      .kind = "",
-						      .ns = "",
-						      .name = "",
-						      .field = "",
-						      .category = "",
-						      .reason = "SourceUnavailable",
-						      .message = d->error,
-						      .since_ms = d->error_since_ms });
+		if (!d->error)
+			continue;
+		p.reason = "SourceUnavailable";
+		p.message = d->error;
+		p.since_ms = d->error_since_ms;
+		fn(arg, &p);
 	}
 	sv_catalog_each_problem(s->catalog, fn, arg);
 }

@@ -308,8 +308,9 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 {
 	struct kube *k = (struct kube *)source;
 	const struct sv_kube_server *s = &k->server;
-	struct sv_problem p = sv_kube_problem(s->name);
+	struct sv_problem p = sv_problem_about("kubernetes", s->name);
 
+	p.reason = "SourceUnavailable";
 	if (s->down) {
 		p.message = s->down_text ? s->down_text : "";
 		p.since_ms = s->down_since_ms;

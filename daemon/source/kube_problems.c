@@ -78,23 +78,9 @@ void sv_kube_problems_set(struct sv_kube_problems *p, const char *kind, const ch
 		"%s: %s %s%s%s: %s", p->server, kind, ns, *ns && *name ? "/" : "", name, message);
 }
 
-struct sv_problem sv_kube_problem(const char *server)
-{
-	return (struct sv_problem){ .source = "kubernetes",
-				    .file = server,
-				    .document = -1,
-				    .kind = "",
-				    .ns = "",
-				    .name = "",
-				    .field = "",
-				    .category = "",
-				    .reason = "SourceUnavailable",
-				    .message = "" };
-}
-
 void sv_kube_problems_each(const struct sv_kube_problems *p, sv_problem_fn fn, void *arg)
 {
-	struct sv_problem out = sv_kube_problem(p->server);
+	struct sv_problem out = sv_problem_about("kubernetes", p->server);
 	size_t i;
 
 	for (i = 0; i < p->items.n; i++) {

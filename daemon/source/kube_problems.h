@@ -22,8 +22,6 @@ void sv_kube_problems_set(struct sv_kube_problems *p, const char *kind, const ch
 void sv_kube_problems_clear(struct sv_kube_problems *p, const char *kind, const char *ns,
 			    const char *name);
 void sv_kube_problems_each(const struct sv_kube_problems *p, sv_problem_fn fn, void *arg);
-/* A problem of the server's, to be filled in: with every text "". */
-struct sv_problem sv_kube_problem(const char *server);
 void sv_kube_problems_done(struct sv_kube_problems *p);
 
 #endif

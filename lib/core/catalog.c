@@ -796,6 +796,22 @@ static const char *reason_of(const struct entry *e)
 					   "InvalidManifest";
 }
 
+struct sv_problem sv_problem_about(const char *source, const char *file)
+{
+	return (struct sv_problem){
+		.source = source,
+		.file = file,
+		.document = -1,
+		.kind = "",
+		.ns = "",
+		.name = "",
+		.field = "",
+		.category = "",
+		.reason = "",
+		.message = "",
+	};
+}
+
 static struct sv_problem about_entry(const struct entry *e)
 {
 	return (struct sv_problem){

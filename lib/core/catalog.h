@@ -46,6 +46,9 @@ struct sv_problem {
 };
 typedef void (*sv_problem_fn)(void *arg, const struct sv_problem *problem);
 
+/* A problem with a file, or whatever stands for one, as a whole: the rest is to be filled in. */
+struct sv_problem sv_problem_about(const char *source, const char *file);
+
 struct sv_catalog;
 
 /* @sink may be NULL: nobody is told. Return: 0 or -ENOMEM. */
