@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE
 #include "reply.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "../lib/base/text.h"
 
 static void free_text(void *cls)
 {
-	char *text = cls;
-
-	explicit_bzero(text, strlen(text));
-	free(text);
+	sv_text_free(cls);
 }
 
 enum MHD_Result sv_reply(struct MHD_Connection *c, struct sv_api_answer *answer)
@@ -23,7 +20,7 @@ enum MHD_Result sv_reply(struct MHD_Connection *c, struct sv_api_answer *answer)
 	r = MHD_create_response_from_buffer_with_free_callback(strlen(answer->text), answer->text,
 							       free_text);
 	if (!r) {
-		free_text(answer->text);
+		sv_text_free(answer->text);
 		return MHD_NO;
 	}
 	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);

@@ -168,10 +168,8 @@ static void strings_done(struct strings *s)
 {
 	size_t i;
 
-	for (i = 0; i < s->n; i++) {
-		explicit_bzero(s->items[i], strlen(s->items[i]));
-		free(s->items[i]);
-	}
+	for (i = 0; i < s->n; i++)
+		sv_text_free(s->items[i]);
 	free(s->items);
 }
 

@@ -76,21 +76,14 @@ struct watched {
 
 /* ---- identity ------------------------------------------------------------------------------ */
 
-static void wipe_text(char *s)
-{
-	if (s)
-		explicit_bzero(s, strlen(s));
-	free(s);
-}
-
 static void identity_unref(struct identity *i)
 {
 	if (!i || --i->refs > 0)
 		return;
 	free(i->server);
 	free(i->tls_server_name);
-	wipe_text(i->proxy_url);
-	wipe_text(i->authorization);
+	sv_text_free(i->proxy_url);
+	sv_text_free(i->authorization);
 	free(i->connect_to);
 	sv_bytes_wipe(&i->ca);
 	sv_bytes_wipe(&i->cert);

@@ -71,9 +71,7 @@ static void material_done(struct material *m)
 	sv_bytes_wipe(&m->ca);
 	sv_bytes_wipe(&m->cert);
 	sv_bytes_wipe(&m->key);
-	if (m->authorization)
-		explicit_bzero(m->authorization, strlen(m->authorization));
-	free(m->authorization);
+	sv_text_free(m->authorization);
 	*m = (struct material){ .authorization = NULL };
 }
 #define automaterial __attribute__((cleanup(material_done)))

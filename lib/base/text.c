@@ -187,6 +187,13 @@ void sv_buf_done(struct sv_buf *b)
 	*b = (struct sv_buf){ 0 };
 }
 
+void sv_text_free(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
+}
+
 char *sv_buf_take(struct sv_buf *b)
 {
 	char *p;

@@ -49,6 +49,9 @@ void sv_buf_done(struct sv_buf *b);
 /* The text, owned by the caller ("" if nothing was added); NULL if an allocation failed. Empties @b. */
 char *sv_buf_take(struct sv_buf *b);
 
+/* Wipes a string that may hold a value, and frees it; NULL is fine. */
+void sv_text_free(char *text);
+
 #define sv_autobuf __attribute__((cleanup(sv_buf_done)))
 
 /* printf into a new string; NULL for lack of memory. */

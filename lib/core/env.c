@@ -392,10 +392,8 @@ static void free_list(char **list)
 {
 	size_t i;
 
-	for (i = 0; list && list[i]; i++) {
-		explicit_bzero(list[i], strlen(list[i]));
-		free(list[i]);
-	}
+	for (i = 0; list && list[i]; i++)
+		sv_text_free(list[i]);
 	free(list);
 }
 

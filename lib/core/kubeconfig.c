@@ -602,14 +602,6 @@ struct sv_kubeconfig sv_kubeconfig_take(struct sv_kubeconfig *k)
 	return taken;
 }
 
-static void wipe_text(char **text)
-{
-	if (*text)
-		explicit_bzero(*text, strlen(*text));
-	free(*text);
-	*text = NULL;
-}
-
 void sv_kubeconfig_done(struct sv_kubeconfig *k)
 {
 	free(k->context);
@@ -617,7 +609,7 @@ void sv_kubeconfig_done(struct sv_kubeconfig *k)
 	free(k->user);
 	free(k->server);
 	free(k->tls_server_name);
-	wipe_text(&k->proxy_url);
+	sv_text_free(k->proxy_url);
 	free(k->ca_file);
 	free(k->cert_file);
 	free(k->key_file);
