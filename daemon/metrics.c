@@ -161,22 +161,22 @@ void sv_metrics_carried_out(struct sv_metrics *m, const struct sv_actual *a,
 
 /* ---- the format ---------------------------------------------------------------------------- */
 
-static void head(struct sv_buf *b, const char *name, const char *type, const char *help)
+void sv_metrics_head(struct sv_buf *b, const char *name, const char *type, const char *help)
 {
 	sv_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void number(struct sv_buf *b, const char *name, const char *type, const char *help,
-		   uint64_t value)
+void sv_metrics_number(struct sv_buf *b, const char *name, const char *type, const char *help,
+		       uint64_t value)
 {
-	head(b, name, type, help);
+	sv_metrics_head(b, name, type, help);
 	sv_buf_printf(b, "%s %" PRIu64 "\n", name, value);
 }
 
 static void seconds(struct sv_buf *b, const char *name, const char *type, const char *help,
 		    double value)
 {
-	head(b, name, type, help);
+	sv_metrics_head(b, name, type, help);
 	sv_buf_printf(b, "%s %.6f\n", name, value);
 }
 
@@ -229,8 +229,9 @@ static void write_operations(const struct sv_metrics *m, struct sv_buf *b)
 	static const char duration[] = "secretvold_volume_operation_duration_seconds";
 	size_t op, result, i;
 
-	head(b, total, "counter",
-	     "What was done to volumes, and what was not. A repeated refusal counts once.");
+	sv_metrics_head(
+		b, total, "counter",
+		"What was done to volumes, and what was not. A repeated refusal counts once.");
 	for (op = 0; op < SV_N_OPS; op++)
 		for (result = 0; result < SV_N_RESULTS; result++)
 			for (i = 0; i < N_REASONS; i++) {
@@ -244,17 +245,18 @@ static void write_operations(const struct sv_metrics *m, struct sv_buf *b)
 					      "\n",
 					      total, ops[op], results[result], reasons[i].word, n);
 			}
-	head(b, duration, "histogram",
-	     "How long an operation took once a thread had begun with it.");
+	sv_metrics_head(b, duration, "histogram",
+			"How long an operation took once a thread had begun with it.");
 	for (op = 0; op < SV_N_OPS; op++) {
 		char labels[32];
 
 		(void)snprintf(labels, sizeof(labels), "op=\"%s\",", ops[op]);
 		histogram(b, duration, labels, &m->durations[op]);
 	}
-	head(b, "secretvold_propagation_seconds", "histogram",
-	     "From the moment a source told of a change until it was visible in a volume. Of changes "
-	     "that were made visible together, the oldest counts.");
+	sv_metrics_head(
+		b, "secretvold_propagation_seconds", "histogram",
+		"From the moment a source told of a change until it was visible in a volume. Of changes "
+		"that were made visible together, the oldest counts.");
 	histogram(b, "secretvold_propagation_seconds", "", &m->propagation);
 }
 
@@ -273,22 +275,27 @@ static void write_volumes(const struct sv_manager *m, struct sv_buf *b)
 	for (i = 0; i < SV_ARRAY_SIZE(m->actuals.queues); i++)
 		for (a = m->actuals.queues[i].head; a; a = a->next)
 			queued++;
-	head(b, "secretvold_volumes", "gauge", "Volumes by state.");
+	sv_metrics_head(b, "secretvold_volumes", "gauge", "Volumes by state.");
 	for (i = 0; i < SV_N_STATES; i++)
 		sv_buf_printf(b, "secretvold_volumes{state=\"%s\"} %" PRIu64 "\n",
 			      sv_state_name((enum sv_state)i), counts[i]);
-	number(b, "secretvold_stale_volumes", "gauge",
-	       "Volumes whose newest input could not be applied: they hold the last good content.",
-	       counts[SV_STATE_STALE]);
-	number(b, "secretvold_published_bytes", "gauge",
-	       "Payload of the volumes that are mounted, old generations not counted.", bytes);
-	number(b, "secretvold_old_generations", "gauge",
-	       "Generations that are kept for a moment for those who still read them.", old);
-	number(b, "secretvold_worker_actions", "gauge", "Operations under way.",
-	       m->worker.in_flight);
-	number(b, "secretvold_stuck_workers", "gauge",
-	       "Worker threads whose operation takes more than 5 seconds.", m->worker.stuck);
-	number(b, "secretvold_queue_length", "gauge", "Volumes waiting to be looked at.", queued);
+	sv_metrics_number(
+		b, "secretvold_stale_volumes", "gauge",
+		"Volumes whose newest input could not be applied: they hold the last good content.",
+		counts[SV_STATE_STALE]);
+	sv_metrics_number(b, "secretvold_published_bytes", "gauge",
+			  "Payload of the volumes that are mounted, old generations not counted.",
+			  bytes);
+	sv_metrics_number(b, "secretvold_old_generations", "gauge",
+			  "Generations that are kept for a moment for those who still read them.",
+			  old);
+	sv_metrics_number(b, "secretvold_worker_actions", "gauge", "Operations under way.",
+			  m->worker.in_flight);
+	sv_metrics_number(b, "secretvold_stuck_workers", "gauge",
+			  "Worker threads whose operation takes more than 5 seconds.",
+			  m->worker.stuck);
+	sv_metrics_number(b, "secretvold_queue_length", "gauge", "Volumes waiting to be looked at.",
+			  queued);
 }
 
 /* ---- objects and sources ------------------------------------------------------------------- */
@@ -298,11 +305,13 @@ static void write_objects(const struct sv_desired *d, struct sv_buf *b)
 	size_t i, n;
 	int o;
 
-	head(b, "secretvold_pods", "gauge", "Pods of this node, by the kind of their source.");
+	sv_metrics_head(b, "secretvold_pods", "gauge",
+			"Pods of this node, by the kind of their source.");
 	for (o = 0; o < SV_N_ORIGINS; o++)
 		sv_buf_printf(b, "secretvold_pods{origin=\"%s\"} %zu\n",
 			      sv_origin_name((enum sv_origin)o), d->pods[o].n);
-	head(b, "secretvold_secrets", "gauge", "Secrets known, by the kind of their source.");
+	sv_metrics_head(b, "secretvold_secrets", "gauge",
+			"Secrets known, by the kind of their source.");
 	for (o = 0; o < SV_N_ORIGINS; o++) {
 		for (i = 0, n = 0; i < d->secrets[o].n; i++)
 			n += ((struct sv_desired_secret *)d->secrets[o].entries[i].value)->secret !=
@@ -405,7 +414,7 @@ static void write_tally(struct sv_buf *b, const char *name, const char *help, st
 {
 	size_t i;
 
-	head(b, name, "gauge", help);
+	sv_metrics_head(b, name, "gauge", help);
 	for (i = 0; i < map->n; i++) {
 		struct tally_entry *e = map->entries[i].value;
 
@@ -428,14 +437,15 @@ static void write_sources(const struct sv_api_context *x, struct sv_buf *b)
 	for (i = 0; x->sources[i]; i++)
 		x->sources[i]->each_problem(x->sources[i], tally, &t);
 	n = json_object_array_length(t.reports);
-	head(b, synced, "gauge", "1 if the source has been read once.");
+	sv_metrics_head(b, synced, "gauge", "1 if the source has been read once.");
 	for (i = 0; i < n; i++) {
 		struct json_object *report = json_object_array_get_idx(t.reports, i);
 
 		write_source(b, synced, report,
 			     json_object_get_boolean(json_object_object_get(report, "synced")));
 	}
-	head(b, last_sync, "gauge", "When the source was last known to be in step; 0: never.");
+	sv_metrics_head(b, last_sync, "gauge",
+			"When the source was last known to be in step; 0: never.");
 	for (i = 0; i < n; i++) {
 		struct json_object *report = json_object_array_get_idx(t.reports, i);
 
@@ -460,29 +470,29 @@ static void write_daemon(const struct sv_api_context *x, struct sv_buf *b)
 	uint64_t stale = 0;
 	size_t i;
 
-	head(b, "secretvold_build_info", "gauge", "Always 1; the version is a label.");
+	sv_metrics_head(b, "secretvold_build_info", "gauge", "Always 1; the version is a label.");
 	sv_buf_puts(b, "secretvold_build_info{");
 	label(b, "version", SV_VERSION);
 	sv_buf_puts(b, "} 1\n");
-	number(b, "secretvold_ready", "gauge",
-	       "1 once every source has been read and what followed from that is done.",
-	       m->settled && !m->stopping);
-	number(b, "secretvold_swap_safe", "gauge",
-	       "1 if what is published now cannot reach swap space.",
-	       medium == SV_MEDIUM_TMPFS_NOSWAP || medium == SV_MEDIUM_RAMFS);
-	number(b, "secretvold_environments_handed_out_total", "counter",
-	       "Environments that were given to those who start containers.",
-	       m->metrics.environments);
+	sv_metrics_number(b, "secretvold_ready", "gauge",
+			  "1 once every source has been read and what followed from that is done.",
+			  m->settled && !m->stopping);
+	sv_metrics_number(b, "secretvold_swap_safe", "gauge",
+			  "1 if what is published now cannot reach swap space.",
+			  medium == SV_MEDIUM_TMPFS_NOSWAP || medium == SV_MEDIUM_RAMFS);
+	sv_metrics_number(b, "secretvold_environments_handed_out_total", "counter",
+			  "Environments that were given to those who start containers.",
+			  m->metrics.environments);
 	for (i = 0; i < m->handouts.items.n; i++)
 		stale += sv_handout_is_stale(m->handouts.items.entries[i].value, &m->desired);
-	number(b, "secretvold_stale_environments", "gauge",
-	       "Containers for whose environment a Secret has changed since.", stale);
-	head(b, "secretvold_watchers", "gauge", "Who follows changes, by topic.");
+	sv_metrics_number(b, "secretvold_stale_environments", "gauge",
+			  "Containers for whose environment a Secret has changed since.", stale);
+	sv_metrics_head(b, "secretvold_watchers", "gauge", "Who follows changes, by topic.");
 	for (i = 0; i < SV_N_TOPICS; i++)
 		sv_buf_printf(b, "secretvold_watchers{topic=\"%s\"} %u\n", topics[i],
 			      m->feed.topics[i].readers);
-	number(b, "secretvold_status_peers", "gauge", "Connections to the status socket.",
-	       m->metrics.status_peers);
+	sv_metrics_number(b, "secretvold_status_peers", "gauge",
+			  "Connections to the status socket.", m->metrics.status_peers);
 }
 
 /* ---- the process --------------------------------------------------------------------------- */
@@ -518,11 +528,13 @@ static void write_process(const struct sv_metrics *m, struct sv_buf *b)
 	seconds(b, "process_cpu_seconds_total", "counter", "Processor time, user and system.",
 		(double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
 			(double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
-	number(b, "process_resident_memory_bytes", "gauge", "Memory in use.", resident * page);
-	number(b, "process_virtual_memory_bytes", "gauge", "Address space in use.", size * page);
-	number(b, "process_open_fds", "gauge", "Open file descriptors.", count_fds());
-	number(b, "process_max_fds", "gauge", "Most file descriptors that may be open.",
-	       files.rlim_cur);
+	sv_metrics_number(b, "process_resident_memory_bytes", "gauge", "Memory in use.",
+			  resident * page);
+	sv_metrics_number(b, "process_virtual_memory_bytes", "gauge", "Address space in use.",
+			  size * page);
+	sv_metrics_number(b, "process_open_fds", "gauge", "Open file descriptors.", count_fds());
+	sv_metrics_number(b, "process_max_fds", "gauge", "Most file descriptors that may be open.",
+			  files.rlim_cur);
 	seconds(b, "process_start_time_seconds", "gauge", "When the process began; Unix time.",
 		m->start_s);
 }

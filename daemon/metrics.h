@@ -45,6 +45,11 @@ void sv_metrics_decided(struct sv_metrics *m, const struct sv_actual *a, enum sv
 void sv_metrics_carried_out(struct sv_metrics *m, const struct sv_actual *a,
 			    const struct sv_action *action, enum sv_outcome outcome);
 
+/* The two lines that go before the samples of a metric; and a metric of one sample, whole. */
+void sv_metrics_head(struct sv_buf *b, const char *name, const char *type, const char *help);
+void sv_metrics_number(struct sv_buf *b, const char *name, const char *type, const char *help,
+		       uint64_t value);
+
 /* Everything there is to say. */
 struct sv_api_context;
 void sv_metrics_write(const struct sv_api_context *x, struct sv_buf *b);

@@ -264,13 +264,6 @@ static void report(struct sv_source *source, struct json_object *list)
 	json_object_array_add(list, o);
 }
 
-static void write_figure(struct sv_buf *b, const char *name, const char *type, const char *help,
-			 uint64_t value)
-{
-	sv_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name, type,
-		      name, value);
-}
-
 static void write_metrics(struct sv_source *source, struct sv_buf *b)
 {
 	static const char requests[] = "secretvold_api_requests_total";
@@ -282,26 +275,26 @@ static void write_metrics(struct sv_source *source, struct sv_buf *b)
 	struct sv_http_counts counts = sv_http_counts(k->server.http);
 	size_t i, j;
 
-	sv_buf_printf(b,
-		      "# HELP %s Requests to the API server that have ended, by class of their "
-		      "status; none: no answer.\n# TYPE %s counter\n",
-		      requests, requests);
+	sv_metrics_head(b, requests, "counter",
+			"Requests to the API server that have ended, by class of their status; "
+			"none: no answer.");
 	for (i = 0; i < SV_HTTP_N_VERBS; i++)
 		for (j = 0; j < SV_HTTP_N_CLASSES; j++)
 			if (j != 1) /* no answer ends with an informational status */
 				sv_buf_printf(b, "%s{verb=\"%s\",code=\"%s\"} %" PRIu64 "\n",
 					      requests, verbs[i], codes[j], counts.answers[i][j]);
-	write_figure(b, "secretvold_api_requests_sent_total", "counter",
-		     "Requests to the API server that were begun.", counts.requests);
-	write_figure(b, "secretvold_api_available", "gauge",
-		     "1 if the API server answers and accepts the credentials.", !k->server.down);
-	write_figure(b, "secretvold_api_watches", "gauge", "Watches that are open.",
-		     live_watches(k));
-	write_figure(b, "secretvold_api_connections", "gauge",
-		     "Connections to the API server that carry requests.", counts.connections);
-	write_figure(b, "secretvold_api_rewinds_total", "counter",
-		     "How often the API server was found to have lost what it had before.",
-		     k->rewinds);
+	sv_metrics_number(b, "secretvold_api_requests_sent_total", "counter",
+			  "Requests to the API server that were begun.", counts.requests);
+	sv_metrics_number(b, "secretvold_api_available", "gauge",
+			  "1 if the API server answers and accepts the credentials.",
+			  !k->server.down);
+	sv_metrics_number(b, "secretvold_api_watches", "gauge", "Watches that are open.",
+			  live_watches(k));
+	sv_metrics_number(b, "secretvold_api_connections", "gauge",
+			  "Connections to the API server that carry requests.", counts.connections);
+	sv_metrics_number(b, "secretvold_api_rewinds_total", "counter",
+			  "How often the API server was found to have lost what it had before.",
+			  k->rewinds);
 }
 
 static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
