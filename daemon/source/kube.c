@@ -147,7 +147,6 @@ static bool pods_listed(struct sv_kube_watch *w)
 	remove_vanished(k);
 	if (w->reflector.rewound) {
 		k->rewinds++;
-		w->reflector.rewound = false;
 		sv_log_warn("%s: the server has lost what it had before (was it restored?): "
 			    "everything is listed again",
 			    k->server.name);
@@ -168,11 +167,10 @@ static bool pods_listed(struct sv_kube_watch *w)
 }
 
 static void pods_failed(struct sv_kube_watch *w, const struct sv_wire_status *status,
-			const char *text, int64_t delay_ms)
+			const char *text)
 {
 	struct kube *k = w->arg;
 
-	(void)delay_ms;
 	if (sv_kube_server_judge(&k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: pods: %s", k->server.name, text);
@@ -397,9 +395,7 @@ static void source_free(struct sv_source *source)
 /* A node's name is a DNS subdomain; here it is one value of a selector. */
 static char *pods_path(const char *node)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
-
-	if (!*node || node[strspn(node, plain)])
+	if (!sv_kube_is_plain(node))
 		return NULL;
 	return sv_asprintf("/api/v1/pods?fieldSelector=spec.nodeName%%3D%s&", node);
 }

@@ -31,12 +31,10 @@ struct secret {
 struct namespace
 {
 	struct sv_kube_watch watch;
-	struct sv_kube_secrets *all;
 	char *name;
 };
 
 struct sv_lease {
-	struct sv_kube_secrets *all;
 	struct sv_lease *next, **link;
 	struct secret **secrets;
 	size_t n;
@@ -162,7 +160,6 @@ static bool secret_listed(struct sv_kube_watch *w)
 {
 	struct secret *s = secret_of(w);
 
-	w->reflector.rewound = false;
 	if (!s->found)
 		remove_secret(s);
 	set_answered(s, true);
@@ -186,12 +183,11 @@ static void judge_secret(struct secret *s, const struct sv_kube_watch *w,
 }
 
 static void secret_failed(struct sv_kube_watch *w, const struct sv_wire_status *status,
-			  const char *text, int64_t delay_ms)
+			  const char *text)
 {
 	struct secret *s = secret_of(w);
 	struct sv_kube_secrets *k = s->all;
 
-	(void)delay_ms;
 	if (sv_kube_server_judge(k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: secret %s: %s", k->server->name, s->key, text);
@@ -280,11 +276,7 @@ static void note_missing(struct secret *s, const void *arg)
 
 static bool namespace_listed(struct sv_kube_watch *w)
 {
-	struct sv_kube_secrets *k = w->arg;
-
-	w->reflector.rewound = false;
-	sv_kube_problems_clear(k->problems, "Secret", namespace_of(w)->name, "");
-	each_secret_in(k, namespace_of(w)->name, note_missing, NULL);
+	each_secret_in(w->arg, namespace_of(w)->name, note_missing, NULL);
 	return true;
 }
 
@@ -302,12 +294,11 @@ static void tell_refusal(struct secret *s, const void *arg)
 }
 
 static void namespace_failed(struct sv_kube_watch *w, const struct sv_wire_status *status,
-			     const char *text, int64_t delay_ms)
+			     const char *text)
 {
 	struct sv_kube_secrets *k = w->arg;
 	const struct refusal r = { w, status, text };
 
-	(void)delay_ms;
 	if (sv_kube_server_judge(k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: secrets of namespace %s: %s", k->server->name, namespace_of(w)->name,
@@ -354,9 +345,7 @@ static void namespace_closed(struct sv_kube_watch *w)
 /* Names come from Pods: what the API server would not take in a path must not get into one. */
 static char *secret_path(const char *ns, const char *name)
 {
-	const char *plain = "abcdefghijklmnopqrstuvwxyz0123456789-.";
-
-	if (!*ns || ns[strspn(ns, plain)] || (name && (!*name || name[strspn(name, plain)])))
+	if (!sv_kube_is_plain(ns) || (name && !sv_kube_is_plain(name)))
 		return NULL;
 	return name ? sv_asprintf(
 			      "/api/v1/namespaces/%s/secrets?fieldSelector=metadata.name%%3D%s&",
@@ -373,7 +362,6 @@ static struct namespace *get_namespace(struct sv_kube_secrets *k, const char *na
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return NULL;
-	n->all = k;
 	n->name = strdup(name);
 	if (!n->name || sv_strmap_put(&k->namespaces, n->name, n) < 0) {
 		free(n->name);
@@ -661,7 +649,6 @@ int sv_kube_secrets_lease(struct sv_kube_secrets *k, const char *ns, const char 
 		free(l);
 		return -ENOMEM;
 	}
-	l->all = k;
 	l->timer.data = l;
 	uv_timer_init(k->server->loop, &l->timer);
 	l->next = k->leases;

@@ -163,18 +163,17 @@ static void fail(struct sv_kube_watch *w, const struct sv_wire_status *status, c
 	int64_t delay = sv_reflector_failed(&w->reflector, status, lasted, sv_kube_random());
 
 	sv_kube_watch_start(w, delay);
-	w->ops->failed(w, status, text, delay);
+	w->ops->failed(w, status, text);
 }
 
 /* An answer that is no success, or none at all. */
 static void take_refusal(struct sv_kube_watch *w, const struct sv_http_end *end)
 {
-	struct sv_wire_status status;
+	struct sv_wire_status status = { 0 };
 	sv_autofree char *text = NULL;
 
-	sv_wire_status(w->body.ptr, w->body.len, end->whole ? w->code : 0, &status);
-	if (w->code && !end->whole)
-		status = (struct sv_wire_status){ 0 };
+	if (end->whole)
+		sv_wire_status(w->body.ptr, w->body.len, w->code, &status);
 	if (end->retry_after_ms > status.retry_after_ms)
 		status.retry_after_ms = end->retry_after_ms;
 	if (status.code >= 300 && status.code < 400)
@@ -311,4 +310,9 @@ void sv_kube_watch_close(struct sv_kube_watch *w, void (*closed)(struct sv_kube_
 bool sv_kube_watch_is_live(const struct sv_kube_watch *w)
 {
 	return w->request && !w->listing && w->code == 200;
+}
+
+bool sv_kube_is_plain(const char *name)
+{
+	return *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.")];
 }

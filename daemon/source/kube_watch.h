@@ -34,9 +34,9 @@ struct sv_kube_watch_ops {
 	void (*too_large)(struct sv_kube_watch *w, const char *name);
 	/* The list was complete. Return: false to leave it at that, without a watch. */
 	bool (*listed)(struct sv_kube_watch *w);
-	/* A list or watch failed, and is due again after @delay_ms. @text: printable. */
+	/* A list or watch failed, and will be tried again. @text: printable. */
 	void (*failed)(struct sv_kube_watch *w, const struct sv_wire_status *status,
-		       const char *text, int64_t delay_ms);
+		       const char *text);
 };
 
 struct sv_kube_watch {
@@ -74,5 +74,8 @@ void sv_kube_watch_pause(struct sv_kube_watch *w);
 void sv_kube_watch_close(struct sv_kube_watch *w, void (*closed)(struct sv_kube_watch *w));
 /* Is a watch open, so that what is known is what the server has? */
 bool sv_kube_watch_is_live(const struct sv_kube_watch *w);
+
+/* May a name stand in a path or a selector as it is? What the API server takes for a name may. */
+bool sv_kube_is_plain(const char *name);
 
 #endif

@@ -328,13 +328,8 @@ int sv_desired_trouble_secret(struct sv_desired *d, enum sv_origin origin, const
 	struct sv_desired_secret *s = find_secret(d, origin, ns, name);
 	char *copy;
 
-	if (!s || (s->trouble == trouble &&
-		   (!trouble || strcmp(s->trouble_text ? s->trouble_text : "", text) == 0)))
+	if (!s || (s->trouble == trouble && strcmp(s->trouble_text, text) == 0))
 		return 0;
-	if (!trouble) {
-		end_trouble(d, s);
-		return 0;
-	}
 	copy = strdup(text);
 	if (!copy)
 		return -ENOMEM;

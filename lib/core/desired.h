@@ -120,7 +120,8 @@ void sv_desired_remove_secret(struct sv_desired *d, enum sv_origin origin, const
 			      const char *name);
 /*
  * For sources that answer for each Secret: it cannot be had for now. @trouble: SV_PLAN_E_FORBIDDEN,
- * which also new uses of a value that is there are refused for, SV_PLAN_E_UNAVAILABLE, or 0: over.
+ * which also new uses of a value that is there are refused for, or SV_PLAN_E_UNAVAILABLE. That is
+ * over when the Secret is put, removed or forgotten.
  */
 int sv_desired_trouble_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			      const char *name, int trouble, const char *text);
