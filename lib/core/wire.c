@@ -12,37 +12,35 @@
 #include "../base/text.h"
 #include "json.h"
 
-/* A member that is a string, borrowed; "" where it is missing or something else. */
-static const char *text_of(struct json_object *o, const char *key)
+/* A member of a type, borrowed; NULL where it is missing or something else. */
+static struct json_object *member(struct json_object *o, const char *key, enum json_type type)
 {
 	struct json_object *node = NULL;
 
 	if (!json_object_is_type(o, json_type_object) ||
-	    !json_object_object_get_ex(o, key, &node) ||
-	    !json_object_is_type(node, json_type_string))
-		return "";
-	return json_object_get_string(node);
-}
-
-static struct json_object *object_of(struct json_object *o, const char *key)
-{
-	struct json_object *node = NULL;
-
-	if (!json_object_is_type(o, json_type_object) ||
-	    !json_object_object_get_ex(o, key, &node) ||
-	    !json_object_is_type(node, json_type_object))
+	    !json_object_object_get_ex(o, key, &node) || !json_object_is_type(node, type))
 		return NULL;
 	return node;
 }
 
+/* "" where it is missing or no string. */
+static const char *text_of(struct json_object *o, const char *key)
+{
+	struct json_object *node = member(o, key, json_type_string);
+
+	return node ? json_object_get_string(node) : "";
+}
+
+static struct json_object *object_of(struct json_object *o, const char *key)
+{
+	return member(o, key, json_type_object);
+}
+
 static int64_t number_of(struct json_object *o, const char *key)
 {
-	struct json_object *node = NULL;
+	struct json_object *node = member(o, key, json_type_int);
 
-	if (!json_object_is_type(o, json_type_object) ||
-	    !json_object_object_get_ex(o, key, &node) || !json_object_is_type(node, json_type_int))
-		return 0;
-	return json_object_get_int64(node);
+	return node ? json_object_get_int64(node) : 0;
 }
 
 /* ---- Status -------------------------------------------------------------------------------- */
@@ -54,13 +52,10 @@ static void set_message(struct sv_wire_status *s, const char *text)
 
 static bool has_cause(struct json_object *details, const char *reason)
 {
-	struct json_object *causes = NULL;
+	struct json_object *causes = member(details, "causes", json_type_array);
 	size_t i;
 
-	if (!details || !json_object_object_get_ex(details, "causes", &causes) ||
-	    !json_object_is_type(causes, json_type_array))
-		return false;
-	for (i = 0; i < json_object_array_length(causes); i++)
+	for (i = 0; causes && i < json_object_array_length(causes); i++)
 		if (strcmp(text_of(json_object_array_get_idx(causes, i), "reason"), reason) == 0)
 			return true;
 	return false;
