@@ -57,36 +57,36 @@ struct sv_actual {
 	enum sv_volume_type type;
 	int origin; /* enum sv_origin of the Pod that wanted it last, -1: none in this life */
 	enum sv_state state;
+	enum sv_medium medium;
 	const char *reason; /* one word of the contract, "" if there is none */
 	char *message;      /* owned; NULL for none */
 	char *last_error; /* of the last action that failed; stays after a success; NULL for none */
-	bool mounted;
-	bool covered; /* mounted, but something else is seen at its path */
-	enum sv_medium medium;
 	uint64_t generation;              /* 0: never published */
 	int64_t published_ms, updated_ms; /* Unix time; 0: never */
 	struct sv_plan *plan; /* what is on disk: files without values; NULL while unknown */
 	bool as_planned;      /* and no change of it has begun without being done */
+	bool mounted;
+	bool covered; /* mounted, but something else is seen at its path */
 	/* work */
-	bool busy;             /* an action is under way */
-	int64_t busy_since_ms; /* monotonic */
-	bool cleaning;         /* that action removes old generations, no more */
-	bool overdue;          /* it takes long, and state, reason and message say so */
+	bool busy;              /* an action is under way */
+	bool cleaning;          /* that action removes old generations, no more */
+	bool overdue;           /* it takes long, and state, reason and message say so */
+	bool input;             /* what is wanted may have changed since the last action began */
+	bool full;              /* no room for a new generation until an old one has gone */
+	bool queued;            /* to be looked at */
+	bool timed;             /* in the set's list of records with something due */
+	unsigned failures;      /* in a row */
+	int64_t busy_since_ms;  /* monotonic */
+	int64_t changed_us;     /* monotonic: when the oldest change came that waits; 0: none */
+	int64_t retry_ms;       /* monotonic; 0: none */
+	struct sv_actual *next; /* in the queue */
+	struct sv_old_generation *old;
+	size_t n_old;
 	struct {
 		enum sv_state state;
 		const char *reason;
 		char *message;
-	} before;               /* overdue: what they were */
-	int64_t changed_us;     /* monotonic: when the oldest change came that waits; 0: none */
-	bool input;             /* what is wanted may have changed since the last action began */
-	bool full;              /* no room for a new generation until an old one has gone */
-	bool queued;            /* to be looked at */
-	struct sv_actual *next; /* in the queue */
-	unsigned failures;      /* in a row */
-	int64_t retry_ms;       /* monotonic; 0: none */
-	struct sv_old_generation *old;
-	size_t n_old;
-	bool timed; /* in the set's list of records with something due */
+	} before; /* overdue: what they were */
 };
 
 struct sv_actual_queue {
