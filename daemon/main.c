@@ -482,10 +482,13 @@ static int run(struct daemon *d, struct sv_err *err)
 
 int main(int argc, char **argv)
 {
-	struct daemon d = { .argc = argc, .argv = argv, .node = { .root_fd = -1 } };
+	/* Not on the stack: what a start that failed leaves to the end of the process stays in sight. */
+	static struct daemon d = { .node = { .root_fd = -1 } };
 	struct sv_err err = { "" };
 	int r;
 
+	d.argc = argc;
+	d.argv = argv;
 	sv_process_harden();
 	sv_worker_prepare();
 	r = sv_config_read(argc, argv, &d.config, &err);
