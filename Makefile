@@ -79,6 +79,7 @@ DAEMON := $(BUILD)/secretvold
 DAEMON_LIB := $(BUILD)/libdaemon.a
 CTL    := $(BUILD)/secretvolctl
 UNITS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+KUBE_UNITS := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_root_kube%,$(UNIT_SRC)))
 FAULTS := $(FAULT_SRC:tests/fault/%.c=$(BUILD)/tests/unit/%)
 BENCHES := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
 FAKE   := $(BUILD)/tests/fake/apiserver
@@ -129,10 +130,13 @@ $(CTL): $(call objs,$(CTL_SRC)) $(LIB)
 	$(call link)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
 	$(call link,$(shell pkg-config --libs check))
+# These share a place to run the Kubernetes source in, with a clock of its own.
+$(KUBE_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/kube_place.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
+	$(call link,$(shell pkg-config --libs check))
 # System calls that tests/fault makes fail; allocations it catches by itself.
 FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat __readlinkat_chk renameat \
                read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fsconfig \
-               fsmount mount_setattr move_mount open_tree umount2 getrandom mnt_table_parse_file
+               fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom mnt_table_parse_file
 $(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
 	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)

@@ -20,11 +20,13 @@
 
 #define CONFIG_SIZE_MAX (1 << 20)
 #define DEFAULT_MANIFESTS "/etc/secretvold/manifests"
+#define COUNT_MAX 1000000
 
 enum type {
 	STRING,
 	LIST,
 	SIZE,
+	COUNT,
 	DURATION,
 	SWAP,
 	KEEP,
@@ -79,6 +81,12 @@ static const struct option_def {
 	  "largest volume; over it is a refusal" },
 	{ "manifest-size-limit", "BYTES", SIZE, offsetof(struct sv_config, manifest_size_limit),
 	  "4Mi", "largest manifest file; over it is a refusal" },
+	{ "secrets-size-limit", "BYTES", SIZE, offsetof(struct sv_config, secrets_size_limit),
+	  "256Mi", "size of all Secrets in manifests; a file over it is refused" },
+	{ "pod-limit", "NUMBER", COUNT, offsetof(struct sv_config, pod_limit), "10000",
+	  "Pods in all manifests; a file over it is refused" },
+	{ "volume-limit", "NUMBER", COUNT, offsetof(struct sv_config, volume_limit), "20000",
+	  "Secret volumes in all manifests; a file over it is refused" },
 	{ "generation-grace", "DURATION", DURATION, offsetof(struct sv_config, grace_ms), "250ms",
 	  "how long an old generation stays after an update" },
 	{ "env-names", "RULE", ENV_NAMES, offsetof(struct sv_config, strict_env_names), "relaxed",
@@ -178,6 +186,13 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 			return sv_err_set(err, SV_CONFIG_E_USAGE,
 					  "%s: '%s' is not a size from 1 to 2Gi such as 16Mi",
 					  o->flag, value);
+		break;
+	case COUNT:
+		r = sv_size_parse(value, target);
+		if (r < 0 || *(int64_t *)target < 1 || *(int64_t *)target > COUNT_MAX)
+			return sv_err_set(err, SV_CONFIG_E_USAGE,
+					  "%s: '%s' is not a number from 1 to %d", o->flag, value,
+					  COUNT_MAX);
 		break;
 	case DURATION:
 		if (sv_duration_parse(value, target) < 0)
@@ -299,7 +314,7 @@ static int set_from_node(struct sv_config *c, const struct option_def *o, const 
 	}
 	if ((o->type == FLAG) != (type == json_type_boolean) || type == json_type_array ||
 	    type == json_type_object || type == json_type_double ||
-	    (type == json_type_int && o->type != SIZE))
+	    (type == json_type_int && o->type != SIZE && o->type != COUNT))
 		return sv_err_set(err, SV_CONFIG_E_USAGE, "%s: value of the wrong type", key);
 	return set_option(c, o, json_object_get_string(node), err);
 }

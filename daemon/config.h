@@ -42,6 +42,8 @@ struct sv_config {
 	enum sv_swap_policy swap_policy;
 	enum sv_keep keep_values;
 	int64_t volume_size_limit, manifest_size_limit; /* bytes */
+	int64_t secrets_size_limit;                     /* bytes */
+	int64_t pod_limit, volume_limit;                /* of all manifests */
 	int64_t grace_ms;
 	enum sv_log_level log_level;
 	enum sv_log_format log_format;

@@ -269,6 +269,9 @@ static void apply(struct daemon *d, const struct sv_config *new)
 			"node-name, swap-policy and those of the API server change with a restart only");
 	old->volume_size_limit = new->volume_size_limit;
 	old->manifest_size_limit = new->manifest_size_limit;
+	old->secrets_size_limit = new->secrets_size_limit;
+	old->pod_limit = new->pod_limit;
+	old->volume_limit = new->volume_limit;
 	old->grace_ms = new->grace_ms;
 	old->keep_values = new->keep_values;
 	old->log_level = new->log_level;

@@ -312,6 +312,7 @@ static int refill(void *arg, enum sv_origin origin, struct sv_secret *secret, st
 	struct sv_manager *m = arg;
 	struct sv_source *source = m->sources[origin];
 
+	sv_manager_tidy(m);
 	if (source && source->refill)
 		return source->refill(source, secret, err);
 	return sv_err_set(err, SV_PLAN_E_UNAVAILABLE,
@@ -355,7 +356,7 @@ static void note_change(struct sv_actual *a, struct sv_action *action)
 		action->since_us = a->changed_us;
 		a->changed_us = 0;
 	} else if (a->state == SV_STATE_UNUSED ||
-		   (!action && !a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
+		   (!a->input && a->retry_ms == 0 && a->state != SV_STATE_PENDING)) {
 		a->changed_us = 0;
 	}
 }
@@ -420,8 +421,9 @@ static void settle(struct sv_manager *m)
 }
 
 /* Nobody waits for values: what can be had again goes, its memory to the system if it was much. */
-static void forget(struct sv_manager *m)
+static void tidy(struct sv_manager *m)
 {
+	m->untidy = false;
 	if (sv_desired_forget(&m->desired) > TRIM_SIZE)
 		sv_process_trim_memory();
 	sv_process_wipe_stack();
@@ -431,6 +433,16 @@ static bool may_start(const struct sv_worker *w)
 {
 	return w->in_flight == 0 ||
 	       (w->in_flight < IN_FLIGHT_MAX && w->in_flight_size < IN_FLIGHT_SIZE_MAX);
+}
+
+/* Before volumes are looked at: a new one may need a Secret that has to be asked about first. */
+static void attend(struct sv_manager *m)
+{
+	int o;
+
+	for (o = 0; o < SV_N_ORIGINS; o++)
+		if (m->sources[o] && m->sources[o]->attend)
+			m->sources[o]->attend(m->sources[o]);
 }
 
 static void work(struct sv_manager *m)
@@ -443,11 +455,12 @@ static void work(struct sv_manager *m)
 		settle(m);
 		return;
 	}
+	attend(m);
 	wait = sv_actuals_wake(&m->actuals, sv_monotonic_ms());
 	while (may_start(&m->worker) && (a = sv_actuals_dequeue(&m->actuals)))
 		look_at(m, a);
-	if (!a && m->worker.in_flight == 0 && !m->reading)
-		forget(m);
+	if (!a && m->worker.in_flight == 0 && !m->reading && m->untidy)
+		tidy(m);
 	if (wait >= 0)
 		uv_timer_start(&m->timer, on_timer, (uint64_t)wait + 1, 0);
 	else
@@ -471,6 +484,7 @@ static void on_interest(void *arg, enum sv_origin origin, const char *ns, const 
 
 	if (m->sources[origin] && m->sources[origin]->interest)
 		m->sources[origin]->interest(m->sources[origin], ns, name);
+	m->dirty = true;
 }
 
 int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
@@ -616,7 +630,7 @@ bool sv_manager_has_orphans(const struct sv_manager *m)
 void sv_manager_set_reading(struct sv_manager *m, bool reading)
 {
 	m->reading = reading;
-	m->dirty = true;
+	sv_manager_tidy(m);
 }
 
 bool sv_manager_fill_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *wanted,
@@ -638,13 +652,13 @@ void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin)
 
 void sv_manager_tidy(struct sv_manager *m)
 {
-	m->dirty = true;
+	m->untidy = m->dirty = true;
 }
 
 void sv_manager_set_keep(struct sv_manager *m, enum sv_keep keep)
 {
 	sv_desired_set_keep(&m->desired, keep);
-	m->dirty = true;
+	sv_manager_tidy(m);
 }
 
 /* Who got values of which Secrets: names and generations only. */

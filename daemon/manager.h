@@ -35,6 +35,7 @@ struct sv_manager {
 	uv_check_t check;
 	uv_timer_t timer;
 	bool dirty;   /* there is something to look at */
+	bool untidy;  /* values have gone by since the last look at what they leave behind */
 	bool reading; /* a source is at it: what it brings may be needed by what comes next */
 	bool settled; /* the sources have been read once, and what followed from that is done */
 	bool drain;   /* settled means also that no old generation is left */

@@ -527,10 +527,15 @@ static void write_process(const struct sv_metrics *m, struct sv_buf *b)
 
 void sv_metrics_write(const struct sv_api_context *x, struct sv_buf *b)
 {
+	size_t i;
+
 	write_daemon(x, b);
 	write_volumes(x->manager, b);
 	write_operations(&x->manager->metrics, b);
 	write_objects(&x->manager->desired, b);
 	write_sources(x, b);
+	for (i = 0; x->sources[i]; i++)
+		if (x->sources[i]->metrics)
+			x->sources[i]->metrics(x->sources[i], b);
 	write_process(&x->manager->metrics, b);
 }

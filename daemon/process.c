@@ -307,6 +307,8 @@ static const int allowed[] = {
 	SCMP_SYS(umask),
 	SCMP_SYS(flock),
 	SCMP_SYS(fadvise64),
+	SCMP_SYS(fsetxattr),
+	SCMP_SYS(fgetxattr),
 	/* mounts */
 	SCMP_SYS(fsopen),
 	SCMP_SYS(fsconfig),

@@ -3,9 +3,11 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <microhttpd.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +20,9 @@
 #include "api.h"
 #include "log.h"
 #include "reply.h"
+
+#define QUEUE \
+	1024 /* connections that wait to be accepted: room for root's beside a flood of others' */
 
 struct sv_server {
 	struct sv_api_context context;
@@ -157,7 +162,8 @@ static void refuse_peer(int fd)
 	close(fd);
 }
 
-static void accept_one(struct sv_server *s, int fd)
+/* @swept: whether those who have hung up have been looked for in this turn; a flood must not cost a look each. */
+static void accept_one(struct sv_server *s, int fd, bool *swept)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct ucred cred;
@@ -167,7 +173,8 @@ static void accept_one(struct sv_server *s, int fd)
 		close(fd);
 		return;
 	}
-	if (!has_room(s, cred.uid)) {
+	if (!has_room(s, cred.uid) && !*swept) {
+		*swept = true;
 		end_abandoned(s);
 		run_http(s);
 	}
@@ -183,6 +190,7 @@ static void accept_one(struct sv_server *s, int fd)
 static void on_connect(uv_poll_t *poll, int status, int events)
 {
 	struct sv_server *s = poll->data;
+	bool swept = false;
 	int i;
 
 	(void)status;
@@ -192,7 +200,7 @@ static void on_connect(uv_poll_t *poll, int status, int events)
 
 		if (fd < 0)
 			break;
-		accept_one(s, fd);
+		accept_one(s, fd, &swept);
 	}
 	run_http(s);
 }
@@ -609,12 +617,12 @@ static int remove_stale(const char *path, const struct sockaddr_un *addr, struct
 		return errno == ENOENT ? 0 : sv_err_set(err, -errno, "socket '%s'", path);
 	if (!S_ISSOCK(st.st_mode))
 		return sv_err_set(err, -EEXIST, "socket '%s': something else stands there", path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return sv_err_set(err, -errno, "socket '%s'", path);
-	r = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+	r = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
 	close(fd);
-	if (r == 0)
+	if (r == 0 || r == -EAGAIN) /* a queue that is full is somebody's, too */
 		return sv_err_set(err, -EADDRINUSE, "socket '%s': somebody listens on it", path);
 	return unlink(path) < 0 ? sv_err_set(err, -errno, "socket '%s'", path) : 0;
 }
@@ -643,10 +651,27 @@ int sv_server_passed(int *ret_fd, gid_t *ret_gid, struct sv_err *err)
 	return 0;
 }
 
+/* By descriptor: where others may write to the directory, the name could lead elsewhere by now. */
+static int open_to_group(const char *path, gid_t gid)
+{
+	sv_autoclose int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char by_fd[32];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+		return -EPERM;
+	(void)snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", fd);
+	return fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0 || chmod(by_fd, 0660) < 0 ?
+		       -errno :
+		       0;
+}
+
 static int listen_on(struct sv_server *s, const char *path, struct sv_err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	mode_t mode = s->gid == (gid_t)-1 ? 0600 : 0660, mask;
+	mode_t mask;
 	int r;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
@@ -661,11 +686,9 @@ static int listen_on(struct sv_server *s, const char *path, struct sv_err *err)
 	umask(mask);
 	if (r == 0)
 		s->own_path = true;
-	if (r == 0 && s->gid != (gid_t)-1 && lchown(path, (uid_t)-1, s->gid) < 0)
-		r = -errno;
-	if (r == 0 && chmod(path, mode) < 0)
-		r = -errno;
-	if (r == 0 && listen(s->fd, 128) < 0)
+	if (r == 0 && s->gid != (gid_t)-1)
+		r = open_to_group(path, s->gid);
+	if (r == 0 && listen(s->fd, QUEUE) < 0)
 		r = -errno;
 	return r < 0 ? sv_err_set(err, r, "cannot listen on socket '%s'", path) : 0;
 }

@@ -9,12 +9,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/text.h"
 
 #define CONNECT_TIMEOUT_MS 10000L
+#define QUEUE_PAUSE_MS 10L
 #define ERROR_BODY_MAX 65536 /* bytes of an error's body that are looked at */
 
 struct sv_client {
@@ -226,6 +228,27 @@ static CURLcode set_up(struct sv_client *c, const char *url, const char *body, l
 	return r;
 }
 
+/* Not even waiting to be accepted: the socket's queue was full, which curl does not wait out. */
+static bool queue_was_full(struct sv_client *c, CURLcode code)
+{
+	long os_errno = 0;
+
+	(void)curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os_errno);
+	return code == CURLE_COULDNT_CONNECT && (os_errno == 0 || os_errno == EAGAIN);
+}
+
+static CURLcode perform(struct sv_client *c)
+{
+	const struct timespec pause = { .tv_nsec = QUEUE_PAUSE_MS * 1000000 };
+	long tries = CONNECT_TIMEOUT_MS / QUEUE_PAUSE_MS;
+	CURLcode code;
+
+	while ((code = curl_easy_perform(c->curl)) != CURLE_OK && tries-- > 0 &&
+	       queue_was_full(c, code))
+		(void)nanosleep(&pause, NULL);
+	return code;
+}
+
 int sv_client_request(struct sv_client *c, const char *path, const char *body, long timeout_ms,
 		      sv_client_body_fn fn, void *arg)
 {
@@ -247,7 +270,7 @@ int sv_client_request(struct sv_client *c, const char *path, const char *body, l
 		return sv_err_set(&c->err, -ENOMEM, "cannot ask secretvold");
 	code = set_up(c, url, body, timeout_ms);
 	if (code == CURLE_OK) {
-		code = curl_easy_perform(c->curl);
+		code = perform(c);
 		c->status = answer_status(c);
 	}
 	return translate(c, code);

@@ -100,12 +100,38 @@ char *sv_problem_text(struct json_object *p)
 	return take(&b);
 }
 
+/* About an object of an API server, or the server itself: where it can be looked at. */
+static void advise_kubernetes(struct sv_buf *b, struct json_object *p)
+{
+	const char *ns = sv_str(p, "namespace"), *name = sv_str(p, "name");
+	const char *kind = strcmp(sv_str(p, "kind"), "Secret") == 0 ? "secret" : "pod";
+
+	if (!*sv_str(p, "kind")) {
+		sv_buf_puts(b, "curl --insecure ");
+		sv_advice_word(b, sv_str(p, "file"));
+		sv_buf_puts(b, "/readyz");
+		return;
+	}
+	if (strcmp(sv_str(p, "reason"), "Forbidden") == 0)
+		sv_buf_printf(b, "kubectl auth can-i list %ss%s", kind, *name ? "/" : "");
+	else
+		sv_buf_printf(b, "kubectl describe %s%s", kind, *name ? " " : "");
+	if (*name)
+		sv_advice_word(b, name);
+	if (*ns) {
+		sv_buf_puts(b, " -n ");
+		sv_advice_word(b, ns);
+	}
+}
+
 char *sv_problem_next(struct json_object *p)
 {
 	sv_autofree char *file = sv_problem_file(p);
 	struct sv_buf b = { 0 };
 
-	if (!*file && *sv_str(p, "source") == '/') { /* the directory itself */
+	if (strcmp(sv_str(p, "source"), "kubernetes") == 0) {
+		advise_kubernetes(&b, p);
+	} else if (!*file && *sv_str(p, "source") == '/') { /* the directory itself */
 		sv_buf_puts(&b, "ls -ld ");
 		sv_advice_word(&b, sv_str(p, "source"));
 	} else if (!*file) {

@@ -197,7 +197,7 @@ static int load_text(struct sv_load *l, const char *path, const struct sv_bytes 
 		return r;
 	note_places(l, path, &m);
 	/* Who may read the file here says nothing about where it will be installed: not exposed. */
-	return sv_catalog_set(l->catalog, path, &m, false, now_ms);
+	return sv_catalog_set(l->catalog, path, &m, false, now_ms, NULL);
 }
 
 static int load_file(struct sv_load *l, const char *path, int64_t now_ms)

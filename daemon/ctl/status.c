@@ -101,7 +101,10 @@ static void show_sources(struct json_object *s)
 		sv_table_add(&t, sv_str(o, "name"));
 		sv_table_add(&t, sv_bool(o, "synced") ? "true" : "false");
 		for (k = 0; k < SV_ARRAY_SIZE(numbers); k++)
-			sv_table_addf(&t, "%" PRId64, sv_int(o, numbers[k]));
+			if (sv_member(o, numbers[k]))
+				sv_table_addf(&t, "%" PRId64, sv_int(o, numbers[k]));
+			else /* an API server has no files */
+				sv_table_add(&t, "");
 		sv_age(age, sv_str(o, "lastSync"));
 		sv_table_add(&t, age);
 		sv_table_add(&t, sv_str(o, "error"));

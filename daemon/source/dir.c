@@ -49,6 +49,7 @@ struct file {
 	bool force;            /* read even if id has not changed */
 	bool queued;           /* in the batch or pending */
 	bool seen;             /* by the scan under way */
+	bool over;             /* there was no room for what it holds: read again with every scan */
 	int64_t late_ms;       /* monotonic: look again then; 0: no */
 	unsigned late_tries;
 };
@@ -63,6 +64,8 @@ struct dir {
 	bool read_once;
 	char *error;                          /* why it cannot be read, or NULL */
 	int64_t error_since_ms, last_sync_ms; /* Unix time */
+	size_t n_files;                       /* names of it that are in the source's list */
+	size_t n_left_out;                    /* beyond the limit, by the last scan */
 };
 
 struct source_dir {
@@ -74,6 +77,7 @@ struct source_dir {
 	size_t n_dirs;
 	bool synced;
 	bool missed;              /* values were asked for that could not be had */
+	bool any_over;            /* a file is `over`, or was */
 	struct sv_strmap files;   /* path -> struct file */
 	struct sv_strmap pending; /* to be read next: path -> struct file */
 	struct sv_strmap batch;   /* being read */
@@ -139,6 +143,10 @@ static struct file *get_file(struct source_dir *s, struct dir *d, const char *na
 
 	if (f)
 		return f;
+	if (d->n_files >= SV_MANIFEST_FILES_MAX) {
+		d->n_left_out++;
+		return NULL;
+	}
 	f = calloc(1, sizeof(*f));
 	if (f)
 		f->path = sv_asprintf("%s/%s", d->path, name);
@@ -151,6 +159,7 @@ static struct file *get_file(struct source_dir *s, struct dir *d, const char *na
 	}
 	f->name = f->path + strlen(d->path) + 1;
 	f->dir = d;
+	d->n_files++;
 	return f;
 }
 
@@ -269,7 +278,12 @@ static void take_manifest(struct source_dir *s, struct file *f, const struct sv_
 				    m.objects[i].name, m.objects[i].complaints.items[j].message);
 	sv_log_debug("%s: %zu objects, %zu ignored", f->path, m.n_objects, m.ignored);
 	sv_desired_make_room(&s->manager->desired);
-	check(sv_catalog_set(s->catalog, f->path, &m, exposed, sv_unix_ms()));
+	r = sv_catalog_set(s->catalog, f->path, &m, exposed, sv_unix_ms(), &err);
+	f->over = r > 0;
+	s->any_over = s->any_over || f->over;
+	if (f->over)
+		complain(s, f, 0, "TooMany", "%s", err.msg);
+	check(r);
 	if (s->manager->desired.forgets[SV_ORIGIN_MANIFEST])
 		sv_catalog_forget(s->catalog, f->path);
 }
@@ -343,7 +357,7 @@ static void read_file(struct source_dir *s, struct file *f)
 	struct sv_err err = { "" };
 	const char *reason;
 	struct identity id;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (f->dir->fd < 0)
@@ -359,7 +373,7 @@ static void read_file(struct source_dir *s, struct file *f)
 	}
 	id = identity_of(&st);
 	f->tried = id;
-	if (f->known && !f->force && is_same(&id, &f->id)) {
+	if (f->known && !f->force && !f->over && is_same(&id, &f->id)) {
 		check(sv_catalog_mark_gone(s->catalog, f->path, false));
 		return;
 	}
@@ -423,7 +437,7 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 	sv_autobytes struct sv_bytes text = { NULL, 0 };
 	sv_autoclose int path_fd = -1, fd = -1;
 	struct identity id;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (f->dir->fd < 0)
@@ -475,10 +489,20 @@ static int refill(struct sv_source *source, struct sv_secret *wanted, struct sv_
 
 static void forget_file(struct source_dir *s, struct file *f)
 {
+	size_t i;
+
 	check(sv_catalog_remove(s->catalog, f->path));
 	sv_strmap_remove(&s->files, f->path);
+	f->dir->n_files--;
 	free(f->path);
 	free(f);
+	for (i = 0; s->any_over && i < s->files.n; i++) { /* now there may be room */
+		struct file *other = s->files.entries[i].value;
+
+		if (other->over)
+			enqueue(s, other, true);
+	}
+	s->any_over = false;
 }
 
 /* ---- directories --------------------------------------------------------------------------- */
@@ -493,6 +517,16 @@ static void set_error(struct dir *d, const char *text)
 	}
 	free(d->error);
 	d->error = text ? strdup(text) : NULL;
+}
+
+static void note_left_out(struct dir *d)
+{
+	sv_autofree char *text = NULL;
+
+	if (d->n_left_out > 0)
+		text = sv_asprintf("holds more than %d manifests: the others are not read",
+				   SV_MANIFEST_FILES_MAX);
+	set_error(d, text);
 }
 
 static bool is_watched(const struct source_dir *s, int wd)
@@ -560,6 +594,7 @@ static void scan_dir(struct source_dir *s, struct dir *d, bool force)
 	}
 	for (i = 0; i < s->files.n; i++)
 		((struct file *)s->files.entries[i].value)->seen = false;
+	d->n_left_out = 0;
 	while ((e = readdir(list))) {
 		enum sv_format format;
 		struct file *f;
@@ -579,7 +614,7 @@ static void scan_dir(struct source_dir *s, struct dir *d, bool force)
 		if (f->dir == d && !f->seen)
 			note_gone(s, f);
 	}
-	set_error(d, NULL);
+	note_left_out(d);
 	start_reading(s); /* even with nothing to read: then the scan is done */
 }
 
@@ -646,7 +681,8 @@ static void note_synced(struct source_dir *s)
 	for (i = 0; i < s->n_dirs && !waiting; i++) {
 		struct dir *d = &s->dirs[i];
 
-		if (d->fd >= 0) {
+		/* With files left out, what is mounted may be theirs: nothing is removed for now. */
+		if (d->fd >= 0 && d->n_left_out == 0) {
 			d->read_once = true;
 			d->last_sync_ms = sv_unix_ms();
 		}
@@ -760,8 +796,10 @@ static void on_name(struct source_dir *s, struct dir *d, uint32_t mask, const ch
 		return;
 	}
 	f = get_file(s, d, name);
-	if (!f)
+	if (!f) {
+		note_left_out(d);
 		return;
+	}
 	if (mask & IN_CREATE)
 		on_create(s, d, f);
 	else
@@ -926,6 +964,13 @@ void sv_source_dir_configure(struct sv_source *source, const struct sv_config *c
 {
 	struct source_dir *s = (struct source_dir *)source;
 
+	const struct sv_catalog_limits limits = {
+		.pods = (size_t)config->pod_limit,
+		.volumes = (size_t)config->volume_limit,
+		.secrets_size = (size_t)config->secrets_size_limit,
+	};
+
+	sv_catalog_set_limits(s->catalog, &limits);
 	s->size_limit = (size_t)config->manifest_size_limit;
 	s->decode.strict_env_names = config->strict_env_names;
 }

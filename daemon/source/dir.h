@@ -15,8 +15,9 @@
 #include "../manager.h"
 #include "source.h"
 
-#define SV_SETTLE_MS 100   /* how long a file must be gone */
-#define SV_RESCAN_MS 60000 /* how often everything is looked at without an event */
+#define SV_SETTLE_MS 100            /* how long a file must be gone */
+#define SV_MANIFEST_FILES_MAX 20000 /* of one directory */
+#define SV_RESCAN_MS 60000          /* how often everything is looked at without an event */
 
 /* Start to watch and read the directories of @config (borrowed for the call). */
 int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct sv_config *config,

@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../lib/base/text.h"
 #include "../manager.h"
@@ -45,6 +46,7 @@ struct sv_http {
 	struct line *lines;
 	size_t n_lines, cap_lines;
 	long connections_max;
+	unsigned sockets; /* of connections, also of those that are being made */
 	int64_t heard_ms;
 	bool inside; /* libcurl is calling us */
 	bool stopped;
@@ -201,7 +203,10 @@ static unsigned fullest(const struct sv_http *h)
 	return n;
 }
 
-/* Requests wait although there is a connection and nothing moves: it is full, so allow one more. */
+/*
+ * Requests wait although all connections are made, and nothing moves: they are full, so allow one
+ * more. (Not while one is being made: what waits for it must not be disturbed.)
+ */
 static void widen(struct sv_http *h)
 {
 	unsigned full = fullest(h);
@@ -210,7 +215,7 @@ static void widen(struct sv_http *h)
 
 	if (need <= h->connections_max)
 		need = h->connections_max + 1;
-	if (full == 0 || h->unsent == 0 || h->sent_since > 0 ||
+	if (full == 0 || h->unsent == 0 || h->sent_since > 0 || h->sockets != h->n_lines ||
 	    h->connections_max >= SV_HTTP_CONNECTIONS_MAX)
 		return;
 	h->connections_max = need < SV_HTTP_CONNECTIONS_MAX ? need : SV_HTTP_CONNECTIONS_MAX;
@@ -250,6 +255,39 @@ static void request_free(struct sv_http_request *r)
 	free(r);
 }
 
+/*
+ * libcurl's texts say how long it took, and on which stream of how many that all ended for the same
+ * reason: the same trouble is to read the same every time.
+ */
+static void drop_numbers(char *text)
+{
+	static const struct {
+		const char *before, *after;
+		size_t kept; /* of what is before */
+	} around[] = {
+		{ " after ", " milliseconds", 0 },
+		{ " after ", " ms", 0 },
+		{ "HTTP/2 stream ", " ", sizeof("HTTP/2 stream ") - 1 },
+	};
+	size_t i;
+
+	for (i = 0; i < SV_ARRAY_SIZE(around); i++) {
+		size_t before = strlen(around[i].before), after = strlen(around[i].after);
+		char *p = text;
+
+		while ((p = strstr(p, around[i].before))) {
+			size_t n = strspn(p + before, "0123456789");
+			const char *rest = p + before + n;
+
+			p += around[i].kept;
+			if (n && strncmp(rest, around[i].after, after) == 0)
+				memmove(p, rest + after, strlen(rest + after) + 1);
+			else
+				p += before - around[i].kept;
+		}
+	}
+}
+
 static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 {
 	struct sv_http_call call = r->call;
@@ -264,9 +302,10 @@ static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 
 	if (!end.whole)
 		sv_text_escape(text, sizeof(text), why);
+	drop_numbers(text);
 	if (curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
 		end.retry_after_ms = after < INT32_MAX / 1000 ? (int64_t)after * 1000 : INT32_MAX;
-	r->http->counts.answers[call.verb][class >= 0 && class < 6 ? class : 0]++;
+	r->http->counts.answers[call.verb][class < SV_HTTP_N_CLASSES ? class : 0]++;
 	request_free(r);
 	call.done(call.arg, &end);
 }
@@ -346,12 +385,21 @@ static size_t on_body(char *ptr, size_t size, size_t n, void *arg)
 /* A peer that has vanished is noticed without waiting for it to be sent anything. */
 static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
+	struct sv_http *h = arg;
 	unsigned ms = USER_TIMEOUT_MS;
 
-	(void)arg;
 	(void)purpose;
+	h->sockets++;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 	return CURL_SOCKOPT_OK;
+}
+
+static int on_socket_closed(void *arg, curl_socket_t fd)
+{
+	struct sv_http *h = arg;
+
+	h->sockets--;
+	return close(fd);
 }
 
 static void take_results(struct sv_http *h)
@@ -486,9 +534,13 @@ static CURLcode set_callbacks(struct sv_http_request *r)
 		CURLoption option;
 		void *value;
 	} pointers[] = {
-		{ CURLOPT_PRIVATE, r },    { CURLOPT_ERRORBUFFER, r->error },
-		{ CURLOPT_HEADERDATA, r }, { CURLOPT_WRITEDATA, r },
+		{ CURLOPT_PRIVATE, r },
+		{ CURLOPT_ERRORBUFFER, r->error },
+		{ CURLOPT_HEADERDATA, r },
+		{ CURLOPT_WRITEDATA, r },
 		{ CURLOPT_PREREQDATA, r },
+		{ CURLOPT_SOCKOPTDATA, r->http },
+		{ CURLOPT_CLOSESOCKETDATA, r->http },
 	};
 	CURLcode code = CURLE_OK;
 	size_t i;
@@ -503,6 +555,8 @@ static CURLcode set_callbacks(struct sv_http_request *r)
 		code = curl_easy_setopt(r->easy, CURLOPT_PREREQFUNCTION, on_line);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(r->easy, CURLOPT_SOCKOPTFUNCTION, on_socket_made);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_closed);
 	return code;
 }
 
@@ -675,7 +729,7 @@ int sv_http_new(uv_loop_t *loop, struct sv_http **ret, struct sv_err *err)
 void sv_http_reset(struct sv_http *h, const char *why)
 {
 	struct sv_http_request *r, *old = h->requests;
-	CURLM *fresh = make_multi(h), *multi = h->multi;
+	CURLM *fresh = h->stopped ? NULL : make_multi(h), *multi = h->multi;
 
 	if (!fresh)
 		return; /* as it was: requests end by their own limits */

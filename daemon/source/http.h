@@ -24,12 +24,13 @@
 
 enum sv_http_verb { SV_HTTP_GET, SV_HTTP_LIST, SV_HTTP_WATCH, SV_HTTP_CREATE, SV_HTTP_PATCH };
 #define SV_HTTP_N_VERBS 5
+#define SV_HTTP_N_CLASSES 6 /* of status: 1xx to 5xx; 0: no answer */
 
 struct sv_http_counts {
-	uint64_t answers[SV_HTTP_N_VERBS][6]; /* by class of status: 1 to 5; 0: no answer */
-	uint64_t requests;                    /* handed to libcurl */
-	unsigned open;                        /* requests under way */
-	unsigned connections;                 /* that carry at least one request */
+	uint64_t answers[SV_HTTP_N_VERBS][SV_HTTP_N_CLASSES];
+	uint64_t requests;    /* handed to libcurl */
+	unsigned open;        /* requests under way */
+	unsigned connections; /* that carry at least one request */
 };
 
 struct sv_http;

@@ -3,6 +3,7 @@
 #include "kube.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,17 +173,20 @@ static void pods_failed(struct sv_kube_watch *w, const struct sv_wire_status *st
 	struct kube *k = w->arg;
 
 	(void)delay_ms;
-	if (sv_kube_server_judge(&k->server, w->code, text))
+	if (sv_kube_server_judge(&k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: pods: %s", k->server.name, text);
 	if (status->code == 403)
 		sv_kube_problems_set(&k->problems, "Pod", "", "", "Forbidden", text);
-	else if (status->code >= 400 && status->code != 410 && w->reflector.failures > 1)
+	else if (status->code != 410 && w->reflector.failures > 1)
 		sv_kube_problems_set(&k->problems, "Pod", "", "", "SourceUnavailable", text);
-	if (status->code >= 400 && status->code != 410)
+	if (status->code != 410 && !k->pods.reflector.synced)
 		sv_manager_report_stuck(k->manager);
-	/* a watch that was cut: is it the server that we knew? */
-	if (status->code == 0 && !w->listing)
+	/*
+	 * A watch that was cut: is it the server that we knew? One that was refused: a list ends the
+	 * complaint.
+	 */
+	if (!w->reflector.listing)
 		sv_reflector_restart(&w->reflector, SV_LIST_SEEN);
 }
 
@@ -234,6 +238,11 @@ static int64_t as_of(const struct kube *k)
 	return heard && k->pods.synced_ms ? sv_unix_ms() - (sv_monotonic_ms() - heard) : 0;
 }
 
+static unsigned live_watches(const struct kube *k)
+{
+	return sv_kube_watch_is_live(&k->pods) + sv_kube_secrets_live(&k->secrets);
+}
+
 static void report(struct sv_source *source, struct json_object *list)
 {
 	struct kube *k = (struct kube *)source;
@@ -246,14 +255,53 @@ static void report(struct sv_source *source, struct json_object *list)
 	sv_json_time(o, "lastSync", as_of(k));
 	sv_json_int(o, "pods", (int64_t)k->manager->desired.pods[ORIGIN].n);
 	sv_json_int(o, "secrets", (int64_t)k->secrets.items.n);
-	sv_json_int(o, "watches",
-		    sv_kube_watch_is_live(&k->pods) + sv_kube_secrets_live(&k->secrets));
+	sv_json_int(o, "watches", live_watches(k));
 	sv_json_int(o, "connections", sv_http_counts(s->http).connections);
 	sv_json_bool(o, "available", !s->down);
 	sv_json_time(o, "unavailableSince", s->down ? s->down_since_ms : 0);
 	sv_json_time(o, "certificateExpires", sv_kube_auth_access(s->auth)->expires_ms);
 	sv_json_text(o, "error", s->down && s->down_text ? s->down_text : "");
 	json_object_array_add(list, o);
+}
+
+static void write_figure(struct sv_buf *b, const char *name, const char *type, const char *help,
+			 uint64_t value)
+{
+	sv_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name, type,
+		      name, value);
+}
+
+static void write_metrics(struct sv_source *source, struct sv_buf *b)
+{
+	static const char requests[] = "secretvold_api_requests_total";
+	static const char *const verbs[SV_HTTP_N_VERBS] = { "get", "list", "watch", "create",
+							    "patch" };
+	static const char *const codes[SV_HTTP_N_CLASSES] = { "none", "1xx", "2xx",
+							      "3xx",  "4xx", "5xx" };
+	struct kube *k = (struct kube *)source;
+	struct sv_http_counts counts = sv_http_counts(k->server.http);
+	size_t i, j;
+
+	sv_buf_printf(b,
+		      "# HELP %s Requests to the API server that have ended, by class of their "
+		      "status; none: no answer.\n# TYPE %s counter\n",
+		      requests, requests);
+	for (i = 0; i < SV_HTTP_N_VERBS; i++)
+		for (j = 0; j < SV_HTTP_N_CLASSES; j++)
+			if (j != 1) /* no answer ends with an informational status */
+				sv_buf_printf(b, "%s{verb=\"%s\",code=\"%s\"} %" PRIu64 "\n",
+					      requests, verbs[i], codes[j], counts.answers[i][j]);
+	write_figure(b, "secretvold_api_requests_sent_total", "counter",
+		     "Requests to the API server that were begun.", counts.requests);
+	write_figure(b, "secretvold_api_available", "gauge",
+		     "1 if the API server answers and accepts the credentials.", !k->server.down);
+	write_figure(b, "secretvold_api_watches", "gauge", "Watches that are open.",
+		     live_watches(k));
+	write_figure(b, "secretvold_api_connections", "gauge",
+		     "Connections to the API server that carry requests.", counts.connections);
+	write_figure(b, "secretvold_api_rewinds_total", "counter",
+		     "How often the API server was found to have lost what it had before.",
+		     k->rewinds);
 }
 
 static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
@@ -298,6 +346,11 @@ static void release(struct sv_source *source, struct sv_lease *l)
 static void interest(struct sv_source *source, const char *ns, const char *name)
 {
 	sv_kube_secrets_interest(&((struct kube *)source)->secrets, ns, name);
+}
+
+static void attend(struct sv_source *source)
+{
+	sv_kube_secrets_attend(&((struct kube *)source)->secrets);
 }
 
 static int refill(struct sv_source *source, struct sv_secret *secret, struct sv_err *err)
@@ -385,10 +438,12 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 					.each_problem = each_problem,
 					.reload = reload,
 					.interest = interest,
+					.attend = attend,
 					.refill = refill,
 					.event = event,
 					.lease = lease,
 					.release = release,
+					.metrics = write_metrics,
 					.stop = stop,
 					.free = source_free };
 	k->manager = manager;

@@ -56,8 +56,7 @@ struct sv_kube_auth {
 	struct material material;
 	struct sv_kube_access access; /* borrows from both */
 	struct watch_list watched;    /* by the last try */
-	int last;                     /* what became of it: 0 or why it failed */
-	struct sv_err last_err;
+	bool failed;                  /* it ended in a complaint */
 };
 
 static int no_memory(struct sv_err *err)
@@ -120,7 +119,7 @@ static bool has_changed(const struct watched *w)
 	if (stat(w->path, &st) < 0)
 		return w->exists;
 	id = sv_identity_of(&st);
-	return !w->exists || w->young || !sv_identity_equal(&id, &w->id);
+	return w->young || !sv_identity_equal(&id, &w->id); /* that of no file is all zero */
 }
 
 static bool any_changed(const struct watch_list *list)
@@ -242,15 +241,30 @@ static int no_password(char *buf, int size, int rwflag, void *asked)
 	return -1;
 }
 
-/* The next certificate of a PEM, whatever else is in it. NULL: there is none, or it is damaged. */
-static X509 *next_cert(BIO *bio, bool *damaged)
+/* Was lack of memory why OpenSSL failed? As far as it says; it is tried again in any case. */
+static bool lacked_memory(void)
 {
-	bool asked = false;
-	X509 *cert = PEM_read_bio_X509(bio, NULL, no_password, &asked);
+	bool lacked = false;
+	unsigned long e;
 
-	*damaged = !cert && (asked || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE);
-	ERR_clear_error();
-	return cert;
+	while ((e = ERR_get_error()))
+		lacked = lacked || ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+	return lacked;
+}
+
+/* The next certificate of a PEM, whatever else is in it; NULL at the end. */
+static int next_cert(BIO *bio, const char *where, X509 **ret, struct sv_err *err)
+{
+	bool asked = false, end;
+
+	*ret = PEM_read_bio_X509(bio, NULL, no_password, &asked);
+	end = !*ret && !asked && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+	if (lacked_memory())
+		return no_memory(err);
+	if (!*ret && !end)
+		return sv_err_set(err, SV_KUBE_AUTH_E_FILE,
+				  "%s holds a certificate that cannot be read", where);
+	return 0;
 }
 
 /* Every certificate of a PEM is in order; the first one is given if it is asked for. */
@@ -259,13 +273,15 @@ static int check_certs(const struct sv_bytes *pem, const char *where, X509 **fir
 {
 	autobio BIO *bio = BIO_new_mem_buf(pem->len ? (const char *)pem->ptr : "", (int)pem->len);
 	autox509 X509 *leaf = NULL;
-	bool damaged = false;
 
 	if (!bio)
 		return no_memory(err);
 	for (;;) {
-		X509 *cert = next_cert(bio, &damaged);
+		X509 *cert;
+		int r = next_cert(bio, where, &cert, err);
 
+		if (r)
+			return r;
 		if (!cert)
 			break;
 		if (leaf)
@@ -273,9 +289,6 @@ static int check_certs(const struct sv_bytes *pem, const char *where, X509 **fir
 		else
 			leaf = cert;
 	}
-	if (damaged)
-		return sv_err_set(err, SV_KUBE_AUTH_E_FILE,
-				  "%s holds a certificate that cannot be read", where);
 	if (!leaf)
 		return sv_err_set(err, SV_KUBE_AUTH_E_FILE, "%s holds no certificate in PEM",
 				  where);
@@ -293,7 +306,8 @@ static int read_key(const struct sv_bytes *pem, const char *where, EVP_PKEY **re
 	if (!bio)
 		return no_memory(err);
 	*ret = PEM_read_bio_PrivateKey(bio, NULL, no_password, &asked);
-	ERR_clear_error();
+	if (lacked_memory() && !*ret)
+		return no_memory(err);
 	if (*ret)
 		return 0;
 	if (asked)
@@ -324,7 +338,8 @@ static int check_pair(struct material *m, const char *cert_where, const char *ke
 	if (r)
 		return r;
 	r = X509_check_private_key(cert, key);
-	ERR_clear_error();
+	if (lacked_memory())
+		return no_memory(err);
 	if (r != 1)
 		return sv_err_set(err, SV_KUBE_AUTH_E_MISMATCH,
 				  "the key in %s is not that of the certificate in %s", key_where,
@@ -395,8 +410,8 @@ static int load_token(struct sv_kube_auth *a, const struct sv_kubeconfig *k, str
 	if (!k->token_file)
 		return k->token.len && take_token(m, k->token.ptr, k->token.len) ? no_memory(err) :
 										   0;
-	r = get_part(a, a->kubeconfig ? "tokenFile" : "token", k->token_file, NULL, &text, &where,
-		     err);
+	r = get_part(a, a->kubeconfig ? "tokenFile" : "token", k->token_file, &k->token, &text,
+		     &where, err);
 	if (r)
 		return r;
 	end = text.len;
@@ -474,8 +489,7 @@ static int read_config(struct sv_kube_auth *a, struct sv_kubeconfig *ret, struct
 		r = check_security(a, &k, err);
 	if (r)
 		return r;
-	*ret = k;
-	k = (struct sv_kubeconfig){ 0 };
+	*ret = sv_kubeconfig_take(&k);
 	return 0;
 }
 
@@ -530,8 +544,10 @@ static int use(struct sv_kube_auth *a, struct sv_kubeconfig *k, struct material 
 static int load(struct sv_kube_auth *a, struct sv_kubeconfig *k, struct sv_err *err)
 {
 	automaterial struct material m = { .authorization = NULL };
-	int r = load_ca(a, k, &m, err);
+	int r;
 
+	ERR_clear_error(); /* what others left there is no answer to us */
+	r = load_ca(a, k, &m, err);
 	if (r == 0)
 		r = load_pair(a, k, &m, err);
 	if (r == 0)
@@ -543,34 +559,30 @@ static int load(struct sv_kube_auth *a, struct sv_kubeconfig *k, struct sv_err *
  * A kubeconfig that cannot be used must not keep the files of the last good one from being read:
  * its token ends within the hour.
  */
-static int load_all(struct sv_kube_auth *a)
+static int load_all(struct sv_kube_auth *a, struct sv_err *err)
 {
 	sv_autokubeconfig struct sv_kubeconfig k = { 0 };
-	struct sv_err ignored;
+	struct sv_err why, ignored;
 	int r;
 
 	forget_watched(&a->watched);
-	a->last = read_config(a, &k, &a->last_err);
-	if (a->last && !a->config.server)
-		return a->last;
-	if (a->last)
-		return load(a, &a->config, &ignored) == SV_KUBE_AUTH_E_CHANGED ?
-			       SV_KUBE_AUTH_E_CHANGED :
-			       a->last;
-	r = load(a, &k, &a->last_err);
-	a->last = r == SV_KUBE_AUTH_E_CHANGED ? 0 : r;
+	r = read_config(a, &k, &why);
+	a->failed = r != 0;
+	if (r && a->config.server && load(a, &a->config, &ignored) == SV_KUBE_AUTH_E_CHANGED)
+		return SV_KUBE_AUTH_E_CHANGED;
+	if (r && err)
+		*err = why;
+	if (r)
+		return r;
+	r = load(a, &k, err);
+	a->failed = r != 0 && r != SV_KUBE_AUTH_E_CHANGED;
 	return r;
 }
 
+/* After a complaint it is not asked what changed: the cause may have been something else. */
 int sv_kube_auth_refresh(struct sv_kube_auth *a, bool force, struct sv_err *err)
 {
-	int r = a->last;
-
-	if (force || a->last < 0 || any_changed(&a->watched))
-		r = load_all(a);
-	if (r && r != SV_KUBE_AUTH_E_CHANGED && err)
-		*err = a->last_err;
-	return r;
+	return force || a->failed || any_changed(&a->watched) ? load_all(a, err) : 0;
 }
 
 const struct sv_kube_access *sv_kube_auth_access(const struct sv_kube_auth *a)

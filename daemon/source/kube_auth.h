@@ -67,10 +67,10 @@ void sv_kube_auth_free(struct sv_kube_auth *a);
  * sv_kube_auth_refresh() - see whether there are new credentials
  * @force: read everything, even if no file seems to have changed (the server said 401)
  *
- * Cheap when nothing changed: one stat(2) a file, links followed. As long as what is there cannot
- * be used, each call says so again, and sv_kube_auth_access() gives what was good last. While the
- * kubeconfig itself is at fault, the files that the last good one names are still followed, and
- * E_CHANGED goes before the complaint.
+ * Cheap when all was in order and nothing changed: one stat(2) a file, links followed. As long as
+ * what is there cannot be used, it is read and complained about each time, and
+ * sv_kube_auth_access() gives what was good last. While the kubeconfig itself is at fault, the
+ * files that the last good one names are still followed, and E_CHANGED goes before the complaint.
  *
  * Return: 0: as before; SV_KUBE_AUTH_E_CHANGED: changed; another SV_KUBE_AUTH_E_* or a negated
  * errno: what is there cannot be used, for the reason in @err.

@@ -13,6 +13,7 @@
 #define NO_MEMORY_MS 1000 /* until the next attempt */
 
 struct call {
+	uint64_t generation; /* of the credentials that it was sent with */
 	struct sv_kube_events *events;
 	struct sv_http_request *http; /* NULL: not in use */
 	struct sv_recorded *event;
@@ -129,7 +130,7 @@ static void on_done(void *arg, const struct sv_http_end *end)
 	if (c->code == 0)
 		sv_kube_server_answered(e->server);
 	if (!end->silent) /* that may be the fault of what the server asks about Events */
-		(void)sv_kube_server_judge(e->server, end->code, end->text);
+		(void)sv_kube_server_judge(e->server, end->code, c->generation, end->text);
 	answered(e, c->event, &status, end->text);
 	plan(e);
 }
@@ -152,7 +153,9 @@ static void begin(struct sv_kube_events *e, const struct sv_recorder_request *re
 
 	while (c->http) /* there are as many as the recorder has requests under way */
 		c++;
-	*c = (struct call){ .events = e, .event = request->event };
+	*c = (struct call){ .events = e,
+			    .event = request->event,
+			    .generation = sv_kube_server_generation(e->server) };
 	call.arg = c;
 	c->http = sv_http_start(e->server->http, &call);
 	if (c->http)

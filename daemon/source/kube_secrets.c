@@ -17,7 +17,9 @@ struct secret {
 	struct sv_kube_watch watch; /* first: see secret_of() */
 	struct sv_kube_secrets *all;
 	char *key, *ns, *name;
-	size_t users; /* volumes that need it, when that was looked at last */
+	/* when that was looked at last: volumes that need it, and how many have come to, ever */
+	size_t users;
+	uint64_t joins;
 	unsigned leases;
 	bool answered; /* it is known whether it exists, or that we may not know */
 	bool found;    /* by the list under way; by_namespace: by the namespace's */
@@ -190,7 +192,7 @@ static void secret_failed(struct sv_kube_watch *w, const struct sv_wire_status *
 	struct sv_kube_secrets *k = s->all;
 
 	(void)delay_ms;
-	if (sv_kube_server_judge(k->server, w->code, text))
+	if (sv_kube_server_judge(k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: secret %s: %s", k->server->name, s->key, text);
 	judge_secret(s, w, status, text);
@@ -306,7 +308,7 @@ static void namespace_failed(struct sv_kube_watch *w, const struct sv_wire_statu
 	const struct refusal r = { w, status, text };
 
 	(void)delay_ms;
-	if (sv_kube_server_judge(k->server, w->code, text))
+	if (sv_kube_server_judge(k->server, w->code, w->generation, text))
 		return;
 	sv_log_debug("%s: secrets of namespace %s: %s", k->server->name, namespace_of(w)->name,
 		     text);
@@ -478,36 +480,42 @@ static void look_at(struct sv_kube_secrets *k, const char *key)
 	const char *name = strchr(key, '/') + 1;
 	sv_autofree char *ns = strndup(key, (size_t)(name - 1 - key));
 	size_t users, before = s ? s->users : 0;
+	uint64_t joins;
+	bool joined;
 
 	if (!ns) {
 		check(-ENOMEM);
 		return;
 	}
-	users = sv_desired_users(&k->manager->desired, ORIGIN, ns, name);
+	users = sv_desired_users(&k->manager->desired, ORIGIN, ns, name, &joins);
 	if (!s && users == 0)
 		return;
 	if (!s) {
 		s = make_secret(k, ns, name);
-		if (s)
-			s->users = users;
+		if (!s)
+			return;
+		s->users = users;
+		s->joins = joins;
 		return;
 	}
+	joined = joins != s->joins;
 	s->users = users;
+	s->joins = joins;
 	if (users == 0 && s->leases == 0) {
 		drop_secret(k, s);
 		drop_idle_namespace(k, ns);
-	} else if (s->immutable && users > before) {
-		/* it may have been deleted and made anew; volumes that exist keep what they have */
+	} else if (users > 0 && joined && !k->by_namespace && (s->immutable || before == 0)) {
+		/*
+		 * Nobody watched it: it may have changed, or was deleted and made anew. New volumes wait
+		 * for the answer, volumes that exist keep what they have.
+		 */
 		sv_manager_forget_secret(k->manager, ORIGIN, ns, name);
 		ask_again(s);
-	} else if (before == 0 && users > 0 && needs_watch(s)) {
-		ask_again(s); /* it was read for an environment, some time ago */
-	} else if (users == 0) {
+	} else if (users == 0 &&
+		   !s->watch.reflector.listing) { /* else a lease waits for the list */
 		sv_kube_watch_pause(&s->watch);
 	}
 }
-
-static void on_idle(uv_idle_t *idle);
 
 void sv_kube_secrets_interest(struct sv_kube_secrets *k, const char *ns, const char *name)
 {
@@ -519,16 +527,14 @@ void sv_kube_secrets_interest(struct sv_kube_secrets *k, const char *ns, const c
 		free(key);
 		return;
 	}
-	uv_idle_start(&k->idle, on_idle);
+	sv_manager_tidy(k->manager); /* which has it attended to */
 }
 
-static void on_idle(uv_idle_t *idle)
+void sv_kube_secrets_attend(struct sv_kube_secrets *k)
 {
-	struct sv_kube_secrets *k = idle->data;
 	struct sv_strmap touched = k->touched;
 	size_t i;
 
-	uv_idle_stop(idle);
 	k->touched = (struct sv_strmap){ 0 };
 	for (i = 0; i < touched.n; i++) {
 		look_at(k, touched.entries[i].key);
@@ -636,7 +642,7 @@ static struct secret *lease_secret(struct sv_kube_secrets *k, const char *ns, co
 		return NULL;
 	if (!s) {
 		s = make_secret(k, ns, name);
-	} else if (s->users == 0 && s->answered && !k->by_namespace) {
+	} else if ((s->users == 0 || s->immutable) && s->answered && !k->by_namespace) {
 		ask_again(s); /* nobody watches it */
 	}
 	if (s)
@@ -691,8 +697,6 @@ void sv_kube_secrets_init(struct sv_kube_secrets *k, struct sv_kube_server *serv
 				       .problems = problems,
 				       .by_namespace = by_namespace,
 				       .decode = *decode };
-	k->idle.data = k;
-	uv_idle_init(server->loop, &k->idle);
 }
 
 void sv_kube_secrets_stop(struct sv_kube_secrets *k)
@@ -703,7 +707,6 @@ void sv_kube_secrets_stop(struct sv_kube_secrets *k)
 		drop_secret(k, k->items.entries[k->items.n - 1].value);
 	while (k->namespaces.n)
 		drop_namespace(k, k->namespaces.entries[k->namespaces.n - 1].value);
-	uv_close((uv_handle_t *)&k->idle, NULL);
 }
 
 void sv_kube_secrets_done(struct sv_kube_secrets *k)

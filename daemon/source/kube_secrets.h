@@ -28,7 +28,6 @@ struct sv_kube_secrets {
 	struct sv_strmap items;      /* "NS/NAME" -> what is known of it and who needs it */
 	struct sv_strmap namespaces; /* name -> its watch */
 	struct sv_strmap touched;    /* "NS/NAME": who needs it may have changed; keys are owned */
-	uv_idle_t idle;
 	struct sv_lease *leases;
 };
 
@@ -36,7 +35,7 @@ struct sv_kube_secrets {
 void sv_kube_secrets_init(struct sv_kube_secrets *s, struct sv_kube_server *server,
 			  struct sv_manager *manager, struct sv_kube_problems *problems,
 			  bool by_namespace, const struct sv_decode_opts *decode);
-void sv_kube_secrets_stop(struct sv_kube_secrets *s); /* closes the handles */
+void sv_kube_secrets_stop(struct sv_kube_secrets *s); /* ends all leases and watches */
 void sv_kube_secrets_done(struct sv_kube_secrets *s);
 
 /* The server has gone: who waits for a first answer is told, with @text. */
@@ -47,6 +46,7 @@ unsigned sv_kube_secrets_live(const struct sv_kube_secrets *s); /* watches that 
 
 /* See source.h. */
 void sv_kube_secrets_interest(struct sv_kube_secrets *s, const char *ns, const char *name);
+void sv_kube_secrets_attend(struct sv_kube_secrets *s);
 int sv_kube_secrets_refill(struct sv_kube_secrets *s, struct sv_secret *secret, struct sv_err *err);
 int sv_kube_secrets_lease(struct sv_kube_secrets *s, const char *ns, const char *const *names,
 			  size_t n, sv_lease_fn ready, void *arg, struct sv_lease **ret,

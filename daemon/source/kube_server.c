@@ -155,11 +155,22 @@ static void go_up(struct sv_kube_server *s)
 	wake(s);
 }
 
-bool sv_kube_server_judge(struct sv_kube_server *s, int code, const char *text)
+uint64_t sv_kube_server_generation(const struct sv_kube_server *s)
+{
+	return sv_kube_auth_access(s->auth)->generation;
+}
+
+/* Are there newer credentials than those that were refused? */
+static bool has_newer(struct sv_kube_server *s, uint64_t generation)
+{
+	return sv_kube_server_generation(s) != generation || refresh(s, true);
+}
+
+bool sv_kube_server_judge(struct sv_kube_server *s, int code, uint64_t generation, const char *text)
 {
 	if (code == 0)
 		go_down(s, text);
-	else if (code == 401 && !refresh(s, true)) /* else the next try has newer credentials */
+	else if (code == 401 && !has_newer(s, generation))
 		go_down(s, unknown);
 	return s->down;
 }
@@ -181,7 +192,8 @@ static void on_probe(void *arg, const struct sv_http_end *end)
 			sv_http_reset(s->http, end->text);
 	} else if (end->code == 401) {
 		s->probe_failures++;
-		go_down(s, unknown);
+		if (!has_newer(s, s->probe_generation))
+			go_down(s, unknown);
 	} else {
 		s->probe_failures = 0;
 		go_up(s);
@@ -201,6 +213,7 @@ static void on_probe_due(uv_timer_t *timer)
 	if (s->probe || s->stopping)
 		return;
 	(void)refresh(s, s->down);
+	s->probe_generation = sv_kube_server_generation(s);
 	if (s->down || sv_monotonic_ms() - sv_http_heard_ms(s->http) >= SV_KUBE_SILENCE_MS)
 		s->probe = sv_http_start(s->http, &call);
 	if (!s->probe)

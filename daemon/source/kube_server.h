@@ -18,7 +18,7 @@
 
 #define SV_KUBE_UNANSWERED_MAX 64 /* requests sent and not answered yet; others wait */
 #define SV_KUBE_SILENCE_MS 30000  /* without a byte from the server: ask whether it is there */
-#define SV_KUBE_PROBE_MS 10000    /* how long it may take to answer that; most between two */
+#define SV_KUBE_PROBE_MS 5000     /* how long it may take to answer that; most between two */
 
 /* A place in the queue; embedded in whoever wants to send. */
 struct sv_kube_turn {
@@ -43,6 +43,7 @@ struct sv_kube_server {
 	uv_idle_t idle;
 	uv_timer_t probe_timer;
 	struct sv_http_request *probe;
+	uint64_t probe_generation; /* of its credentials */
 	unsigned probe_failures;
 	/* Told when it has gone, or another reason is known, and when it is back. */
 	void (*on_down)(void *arg, const char *text);
@@ -62,13 +63,18 @@ void sv_kube_server_leave(struct sv_kube_server *s, struct sv_kube_turn *t);
 /* What go() sent has the head of its answer, or never will; also if it could not send. */
 void sv_kube_server_answered(struct sv_kube_server *s);
 
+/* Of the credentials that requests are sent with now: see struct sv_kube_access. */
+uint64_t sv_kube_server_generation(const struct sv_kube_server *s);
+
 /**
  * sv_kube_server_judge() - what a failed request says of the server as a whole
- * @code: of the answer; 0: there was none. Then @text says why
+ * @code:       of the answer; 0: there was none. Then @text says why
+ * @generation: of the credentials that it was sent with: a 401 to old ones is none to the new
  *
  * Return: true if the server is down: the failure is nobody's own.
  */
-bool sv_kube_server_judge(struct sv_kube_server *s, int code, const char *text);
+bool sv_kube_server_judge(struct sv_kube_server *s, int code, uint64_t generation,
+			  const char *text);
 
 /* Somebody wants to know now. */
 void sv_kube_server_reload(struct sv_kube_server *s);

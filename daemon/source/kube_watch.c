@@ -78,13 +78,30 @@ static int on_object(void *arg, const char *text, size_t len)
 	return w->listing ? take_item(w, text, len) : take_event(w, text, len);
 }
 
+/* Of an object that was too large to be read: its name is all that matters. */
+static int take_deletion(struct sv_kube_watch *w, char *name)
+{
+	char *slash = strchr(name, '/');
+	const struct sv_wire_event e = { .type = SV_WIRE_DELETED,
+					 .ns = slash ? name : "",
+					 .name = slash ? slash + 1 : name,
+					 .version = "" };
+
+	if (slash)
+		*slash = '\0';
+	return w->ops->event(w, &e);
+}
+
 static void on_too_large(void *arg, const char *head, size_t len)
 {
 	struct sv_kube_watch *w = arg;
 	char name[SV_ERR_MAX];
 
 	sv_wire_name(head, len, name, sizeof(name));
-	w->ops->too_large(w, name);
+	if (w->listing || !*name || !sv_wire_deletes(head, len))
+		w->ops->too_large(w, name);
+	else if (take_deletion(w, name) < 0)
+		sv_log_err("%s: out of memory", w->server->name);
 }
 
 static const struct sv_stream_sink sink = { on_object, on_too_large };
@@ -233,6 +250,7 @@ static void go(struct sv_kube_turn *turn)
 	call.path = path.ptr;
 	w->listing = w->reflector.listing;
 	w->code = 0;
+	w->generation = sv_kube_server_generation(w->server);
 	w->status = (struct sv_wire_status){ 0 };
 	if (w->listing && !w->reflector.token)
 		w->ops->begin(w);

@@ -48,11 +48,12 @@ struct sv_kube_watch {
 	struct sv_reflector reflector;
 	uv_timer_t timer;
 	struct sv_http_request *request;
-	bool unanswered;   /* the request has no head yet */
-	bool listing;      /* the request is a list */
-	int code;          /* of the answer; 0: none yet */
-	int64_t began_ms;  /* monotonic: when the head came */
-	int64_t synced_ms; /* Unix time of the last complete list; 0: never */
+	bool unanswered;     /* the request has no head yet */
+	bool listing;        /* the request is a list */
+	int code;            /* of the answer; 0: none yet */
+	uint64_t generation; /* of the credentials that it was sent with */
+	int64_t began_ms;    /* monotonic: when the head came */
+	int64_t synced_ms;   /* Unix time of the last complete list; 0: never */
 	struct sv_stream stream;
 	struct sv_wire_status status; /* of an ERROR event */
 	struct sv_buf body;           /* of an answer that is no success */

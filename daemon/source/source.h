@@ -25,8 +25,12 @@ struct sv_source {
 	void (*report)(struct sv_source *s, struct json_object *list);
 	void (*each_problem)(struct sv_source *s, sv_problem_fn fn, void *arg);
 	void (*reload)(struct sv_source *s); /* read everything again */
-	/* Who needs a Secret may have changed, see sv_desired_users(). NULL: it does not matter. */
+	/*
+	 * Who needs a Secret may have changed, see sv_desired_users(). NULL: it does not matter. Only
+	 * noted: attend() is called before any volume is looked at, and may act on it.
+	 */
 	void (*interest)(struct sv_source *s, const char *ns, const char *name);
+	void (*attend)(struct sv_source *s); /* NULL where interest() is */
 	/*
 	 * Learn of Secrets that no volume needs, for as long as the lease lasts. NULL: a source that
 	 * knows all it has. @ready is called when all of them have been answered, one way or another;
@@ -42,6 +46,8 @@ struct sv_source {
 	 * results other than 0. NULL: what is forgotten cannot be had again.
 	 */
 	int (*refill)(struct sv_source *s, struct sv_secret *secret, struct sv_err *err);
+	/* Append what is particular to this source, in Prometheus' text format. May be NULL. */
+	void (*metrics)(struct sv_source *s, struct sv_buf *b);
 	/* Something happened to a volume of a Pod that it has put. Both are borrowed. May be NULL. */
 	void (*event)(struct sv_source *s, const struct sv_pod *pod, const struct sv_event *event);
 	void (*stop)(struct sv_source

@@ -60,6 +60,7 @@ struct sv_actual {
 	char *message;      /* owned; NULL for none */
 	char *last_error; /* of the last action that failed; stays after a success; NULL for none */
 	bool mounted;
+	bool covered; /* mounted, but something else is seen at its path */
 	enum sv_medium medium;
 	uint64_t generation;              /* 0: never published */
 	int64_t published_ms, updated_ms; /* Unix time; 0: never */

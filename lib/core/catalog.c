@@ -26,6 +26,11 @@ struct entry {
 	int64_t since_ms; /* of the complaints */
 };
 
+/* How much there is of what has limits. */
+struct sums {
+	size_t pods, volumes, secrets_size;
+};
+
 struct file {
 	char *path;
 	struct entry *entries;
@@ -34,6 +39,7 @@ struct file {
 	unsigned line;
 	int64_t since_ms;
 	bool gone, exposed;
+	struct sums sums;
 };
 
 /* What counts under one name. */
@@ -54,6 +60,8 @@ struct sv_catalog {
 	struct effective **touched;
 	size_t n_touched, cap_touched;
 	size_t n_losers; /* entries with a good object that do not count */
+	struct sums sums;
+	struct sv_catalog_limits limits;
 };
 
 /* ---- entries and files --------------------------------------------------------------------- */
@@ -341,6 +349,81 @@ static void flush(struct sv_catalog *c)
 	c->n_touched = 0;
 }
 
+/* ---- looking up ---------------------------------------------------------------------------- */
+
+/* One entry for each kind and name: a good version if there is one, else the first. */
+struct index {
+	const struct entry **items;
+	size_t n, cap;
+};
+
+static int compare_names(const struct entry *a, const struct entry *b)
+{
+	int r = a->kind != b->kind ? (a->kind < b->kind ? -1 : 1) : strcmp(a->ns, b->ns);
+
+	return r ? r : strcmp(a->name, b->name);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+	const struct entry *x = *(const struct entry *const *)a,
+			   *y = *(const struct entry *const *)b;
+	int r = compare_names(x, y);
+
+	if (r == 0 && is_good(x) != is_good(y))
+		return is_good(x) ? -1 : 1;
+	if (r == 0 && x->file != y->file)
+		return strcmp(x->file->path, y->file->path);
+	return r ? r : x < y ? -1 : 1;
+}
+
+static int index_file(struct index *ix, const struct file *f, bool refused_only)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_entries; i++) {
+		if (refused_only && !is_refused(&f->entries[i]))
+			continue;
+		if (ix->n == ix->cap) {
+			size_t cap = ix->cap ? ix->cap * 2 : 64;
+			const struct entry **p = reallocarray(ix->items, cap, sizeof(*p));
+
+			if (!p)
+				return -ENOMEM;
+			ix->items = p;
+			ix->cap = cap;
+		}
+		ix->items[ix->n++] = &f->entries[i];
+	}
+	return 0;
+}
+
+static void sort_index(struct index *ix)
+{
+	size_t i, n = 0;
+
+	if (ix->n == 0)
+		return;
+	qsort(ix->items, ix->n, sizeof(*ix->items), compare_entries);
+	for (i = 0; i < ix->n; i++)
+		if (i == 0 || compare_names(ix->items[i], ix->items[n - 1]) != 0)
+			ix->items[n++] = ix->items[i];
+	ix->n = n;
+}
+
+static int compare_to_name(const void *key, const void *item)
+{
+	return compare_names(key, *(const struct entry *const *)item);
+}
+
+static const struct entry *find_in(const struct index *ix, const struct entry *like)
+{
+	const struct entry *const *p =
+		ix->n ? bsearch(like, ix->items, ix->n, sizeof(*p), compare_to_name) : NULL;
+
+	return p ? *p : NULL;
+}
+
 /* The first complaint about a Secret that has no good version, in any file but one. */
 static const char *find_refusal(const struct sv_catalog *c, const struct file *except,
 				const char *ns, const char *name)
@@ -360,8 +443,18 @@ static const char *find_refusal(const struct sv_catalog *c, const struct file *e
 	return NULL;
 }
 
-/* A file refuses Secrets, or no longer does: then another one may still. */
-static void tell_refused(struct sv_catalog *c, const struct file *f, bool refused)
+static bool refuses_any(const struct file *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_entries; i++)
+		if (is_refused(&f->entries[i]))
+			return true;
+	return false;
+}
+
+/* A file refuses Secrets. */
+static void tell_refused(struct sv_catalog *c, const struct file *f)
 {
 	size_t i;
 
@@ -370,9 +463,34 @@ static void tell_refused(struct sv_catalog *c, const struct file *f, bool refuse
 
 		if (is_refused(e))
 			c->sink.refuse_secret(c->arg, e->ns, e->name,
-					      refused ? e->complaints.items[0].message :
-							find_refusal(c, f, e->ns, e->name));
+					      e->complaints.items[0].message);
 	}
+}
+
+/* It no longer does: then another one may still. */
+static int tell_unrefused(struct sv_catalog *c, const struct file *f)
+{
+	struct index others = { NULL, 0, 0 };
+	size_t i;
+	int r = 0;
+
+	if (!c->sink.refuse_secret || !refuses_any(f))
+		return 0;
+	for (i = 0; i < c->files.n && r == 0; i++)
+		if (c->files.entries[i].value != f)
+			r = index_file(&others, c->files.entries[i].value, true);
+	sort_index(&others);
+	for (i = 0; i < f->n_entries && r == 0; i++) {
+		const struct entry *e = &f->entries[i], *other;
+
+		if (!is_refused(e))
+			continue;
+		other = find_in(&others, e);
+		c->sink.refuse_secret(c->arg, e->ns, e->name,
+				      other ? other->complaints.items[0].message : NULL);
+	}
+	free(others.items);
+	return r;
 }
 
 /* ---- changes ------------------------------------------------------------------------------- */
@@ -413,34 +531,52 @@ void sv_catalog_free(struct sv_catalog *c)
 	free(c);
 }
 
-/* What the file held under this name: a good version if there is one. */
-static struct entry *find_entry(struct file *f, const struct entry *like)
+static bool is_refused_object(const struct sv_manifest_object *o)
 {
-	struct entry *bad = NULL;
-	size_t i;
-
-	for (i = 0; i < f->n_entries; i++) {
-		struct entry *e = &f->entries[i];
-
-		if (e->kind != like->kind || strcmp(e->ns, like->ns) != 0 ||
-		    strcmp(e->name, like->name) != 0)
-			continue;
-		if (is_good(e))
-			return e;
-		bad = e;
-	}
-	return bad;
+	return !o->pod && !o->secret && *o->name;
 }
 
-/* Entries out of a manifest; a refused object inherits the last good version in the same file. */
+/* What the file held so far, if anything is refused now and may go on with it. */
+static int index_old(struct index *ix, const struct file *f, const struct sv_manifest *m)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < m->n_objects && !is_refused_object(&m->objects[i]); i++)
+		;
+	if (i < m->n_objects)
+		r = index_file(ix, f, false);
+	sort_index(ix);
+	return r;
+}
+
+/* A refused object goes on with the last good version in the same file. */
+static void inherit(struct entry *e, const struct entry *old)
+{
+	e->pod = old->pod ? sv_pod_ref(old->pod) : NULL;
+	e->secret = old->secret ? sv_secret_ref(old->secret) : NULL;
+	if (old->complaints.n > 0 &&
+	    strcmp(old->complaints.items[0].message, e->complaints.items[0].message) == 0)
+		e->since_ms = old->since_ms;
+}
+
+/* Entries out of a manifest. */
 static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t now_ms)
 {
 	struct entry *entries = calloc(m->n_objects ? m->n_objects : 1, sizeof(*entries));
+	struct index before = { NULL, 0, 0 };
 	size_t i;
 
-	for (i = 0; entries && i < m->n_objects; i++) {
+	if (!entries || index_old(&before, f, m) < 0) {
+		free(entries);
+		free(before.items);
+		return NULL;
+	}
+	for (i = 0; i < m->n_objects; i++) {
 		struct sv_manifest_object *o = &m->objects[i];
-		struct entry *e = &entries[i], *old;
+		bool refused = is_refused_object(o);
+		struct entry *e = &entries[i];
+		const struct entry *old;
 
 		*e = (struct entry){
 			.file = f,
@@ -455,18 +591,81 @@ static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t
 			.since_ms = now_ms,
 		};
 		o->complaints = (struct sv_complaints){ 0 };
-		if (is_good(e) || !*e->name)
-			continue;
-		old = find_entry(f, e);
-		if (!old)
-			continue;
-		e->pod = old->pod ? sv_pod_ref(old->pod) : NULL;
-		e->secret = old->secret ? sv_secret_ref(old->secret) : NULL;
-		if (old->complaints.n > 0 &&
-		    strcmp(old->complaints.items[0].message, e->complaints.items[0].message) == 0)
-			e->since_ms = old->since_ms;
+		old = refused ? find_in(&before, e) : NULL;
+		if (old)
+			inherit(e, old);
 	}
+	free(before.items);
 	return entries;
+}
+
+/* ---- limits -------------------------------------------------------------------------------- */
+
+void sv_catalog_set_limits(struct sv_catalog *c, const struct sv_catalog_limits *limits)
+{
+	c->limits = *limits;
+}
+
+static struct sums sum_up(const struct entry *entries, size_t n)
+{
+	struct sums s = { 0, 0, 0 };
+	size_t i, j;
+
+	for (i = 0; i < n; i++) {
+		const struct sv_pod *pod = entries[i].pod;
+		const struct sv_secret *secret = entries[i].secret;
+
+		s.pods += pod != NULL;
+		for (j = 0; pod && j < pod->n_volumes; j++)
+			s.volumes += pod->volumes[j].type != SV_VOLUME_OTHER;
+		s.secrets_size += secret ? SV_SECRET_COST : 0;
+		for (j = 0; secret && j < secret->n_keys; j++)
+			s.secrets_size += strlen(secret->keys[j].name) + secret->keys[j].size;
+	}
+	return s;
+}
+
+/* Is there more of something than before, and too much of it? */
+static bool is_over(size_t all, size_t old, size_t new, size_t limit)
+{
+	return limit > 0 && new > old &&all - old + new > limit;
+}
+
+static int check_limits(const struct sv_catalog *c, const struct sums *old, const struct sums *new,
+			struct sv_err *err)
+{
+	const struct sums *all = &c->sums;
+	const struct sv_catalog_limits *max = &c->limits;
+
+	if (is_over(all->pods, old->pods, new->pods, max->pods))
+		return sv_err_set(err, SV_CATALOG_E_LIMIT,
+				  "with the %zu Pods of this file there would be %zu in all "
+				  "manifests: over the limit of %zu Pods (--pod-limit)",
+				  new->pods, all->pods - old->pods + new->pods, max->pods);
+	if (is_over(all->volumes, old->volumes, new->volumes, max->volumes))
+		return sv_err_set(err, SV_CATALOG_E_LIMIT,
+				  "with the %zu volumes of this file there would be %zu in all "
+				  "manifests: over the limit of %zu volumes (--volume-limit)",
+				  new->volumes, all->volumes - old->volumes + new->volumes,
+				  max->volumes);
+	if (is_over(all->secrets_size, old->secrets_size, new->secrets_size, max->secrets_size))
+		return sv_err_set(
+			err, SV_CATALOG_E_LIMIT,
+			"with the Secrets of this file, %zu bytes, there would be %zu bytes "
+			"in all manifests: over the limit of %zu bytes "
+			"(--secrets-size-limit)",
+			new->secrets_size,
+			all->secrets_size - old->secrets_size + new->secrets_size,
+			max->secrets_size);
+	return 0;
+}
+
+static void take_sums(struct sv_catalog *c, struct file *f, struct sums new)
+{
+	c->sums.pods += new.pods - f->sums.pods;
+	c->sums.volumes += new.volumes - f->sums.volumes;
+	c->sums.secrets_size += new.secrets_size - f->sums.secrets_size;
+	f->sums = new;
 }
 
 static void clear_failure(struct file *f)
@@ -482,13 +681,13 @@ static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *e
 	bool all = c->n_losers > 0;
 	struct entry *old = f->entries;
 	size_t n_old = f->n_entries, i;
-	int r = 0;
+	int r = tell_unrefused(c, f);
 
-	tell_refused(c, f, false);
 	for (i = 0; i < n_old && r == 0; i++)
 		r = release(c, &old[i]);
 	f->entries = entries;
 	f->n_entries = n;
+	take_sums(c, f, sum_up(entries, n));
 	for (i = 0; i < n && r == 0 && !all; i++) {
 		struct entry *winner = NULL;
 		bool by_uid;
@@ -501,19 +700,27 @@ static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *e
 		r = resolve_all(c);
 	flush(c);
 	free_entries(old, n_old);
-	tell_refused(c, f, true);
+	tell_refused(c, f);
 	return r;
 }
 
 int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m, bool exposed,
-		   int64_t now_ms)
+		   int64_t now_ms, struct sv_err *err)
 {
 	struct file *f = get_file(c, path);
 	struct entry *entries = f ? make_entries(f, m, now_ms) : NULL;
 	size_t n = m->n_objects;
+	struct sums sums;
+	int r;
 
 	if (!entries)
 		return -ENOMEM;
+	sums = sum_up(entries, n);
+	r = check_limits(c, &f->sums, &sums, err);
+	if (r) {
+		free_entries(entries, n);
+		return r;
+	}
 	clear_failure(f);
 	f->ignored = m->ignored;
 	f->exposed = exposed;

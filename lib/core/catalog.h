@@ -15,6 +15,8 @@
 
 #include "manifest.h"
 
+#define SV_SECRET_COST 1024 /* bytes that a Secret counts for besides its keys and values */
+
 /*
  * Told what counts. Objects are borrowed (take a reference to keep one).
  * A put replaces what was there under that name; equal objects are not put again, but for a Secret
@@ -50,6 +52,18 @@ struct sv_catalog;
 int sv_catalog_new(const struct sv_catalog_sink *sink, void *arg, struct sv_catalog **ret);
 void sv_catalog_free(struct sv_catalog *c); /* tells the sink nothing; NULL is fine */
 
+enum {
+	SV_CATALOG_E_LIMIT = 1, /* all files together would hold too much */
+};
+
+/* Of all files together; 0: no limit. What does not count (duplicates) takes its place, too. */
+struct sv_catalog_limits {
+	size_t pods;
+	size_t volumes;      /* secret and projected volumes of these Pods */
+	size_t secrets_size; /* bytes: keys and values, and SV_SECRET_COST for each Secret */
+};
+void sv_catalog_set_limits(struct sv_catalog *c, const struct sv_catalog_limits *limits);
+
 /**
  * sv_catalog_set() - a file was read
  * @path:    the file's full path
@@ -57,10 +71,13 @@ void sv_catalog_free(struct sv_catalog *c); /* tells the sink nothing; NULL is f
  * @exposed: others may read the file: a warning if it holds a Secret
  * @now_ms:  Unix time
  *
- * Return: 0 or -ENOMEM (the catalog is then as before).
+ * A file that brings more of something than there was of it before is refused if that is over a
+ * limit: whatever else is there stays.
+ *
+ * Return: 0, SV_CATALOG_E_LIMIT with a text in @err, or -ENOMEM (the catalog is then as before).
  */
 int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m, bool exposed,
-		   int64_t now_ms);
+		   int64_t now_ms, struct sv_err *err);
 
 /* A file cannot be used: its last good objects stay, and the complaint stands. */
 int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const char *reason,

@@ -22,6 +22,7 @@ static const struct {
 	[SV_NOT_SUPPORTED] = { "NotSupported", "Unsupported value" },
 	[SV_FORBIDDEN] = { "Forbidden", "Forbidden" },
 	[SV_TOO_LONG] = { "TooLong", "Too long" },
+	[SV_TOO_MANY] = { "TooMany", "Too many" },
 };
 
 const char *sv_category_name(enum sv_category c)

@@ -23,9 +23,11 @@ enum sv_category {
 	SV_NOT_SUPPORTED, /* "Unsupported value" */
 	SV_FORBIDDEN,     /* "Forbidden" */
 	SV_TOO_LONG,      /* "Too long" */
+	SV_TOO_MANY,      /* "Too many" */
 };
 
-/* "decode", "Required", "Invalid", "Duplicate", "NotFound", "NotSupported", "Forbidden", "TooLong" */
+/* "decode", "Required", "Invalid", "Duplicate", "NotFound", "NotSupported", "Forbidden", "TooLong",
+ * "TooMany" */
 const char *sv_category_name(enum sv_category c);
 
 struct sv_complaint {

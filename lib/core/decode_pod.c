@@ -17,6 +17,7 @@ struct pod_walk {
 	struct sv_pod *pod;
 	struct sv_strmap volumes;    /* names of volumes that are in order */
 	struct sv_strmap containers; /* names of containers of all kinds */
+	size_t n_mounts;             /* of all containers so far */
 };
 
 static char present; /* a value for maps that are used as sets */
@@ -99,6 +100,8 @@ static int read_items(struct sv_decoder *d, struct json_object *from, const char
 	int r = sv_read_list(d, from, "items", go, &list);
 
 	n = sv_list_len(list);
+	if (r == 0 && n > SV_VOLUME_ITEMS_MAX)
+		r = sv_reject_many(d, "items", n, SV_VOLUME_ITEMS_MAX);
 	if (r == 0)
 		ret->items = make_array(n, sizeof(*ret->items), &r);
 	if (r)
@@ -225,6 +228,8 @@ static int read_projected_volume(struct sv_decoder *d, struct json_object *node,
 	check_mode(d, "defaultMode", mode);
 	v->default_mode = (mode_t)(mode & SV_MODE_MAX);
 	n = sv_list_len(list);
+	if (n > SV_VOLUME_SOURCES_MAX)
+		return sv_reject_many(d, "sources", n, SV_VOLUME_SOURCES_MAX);
 	v->sources = make_array(n, sizeof(*v->sources), &r);
 	place = sv_enter(d, "sources", list);
 	for (i = 0; i < n && r == 0; i++) {
@@ -238,6 +243,15 @@ static int read_projected_volume(struct sv_decoder *d, struct json_object *node,
 	}
 	sv_leave(d, place);
 	sv_strmap_done(&paths);
+	/*
+	 * Every Pod of a cluster has one with a token, a ConfigMap and no Secret (kube-api-access-…):
+	 * somebody else's, as an emptyDir is. In a manifest nobody else would serve it (R17).
+	 */
+	if (r == 0 && d->opts && d->opts->from_api && v->unsupported && v->n_sources == 0) {
+		v->type = SV_VOLUME_OTHER;
+		free(v->unsupported);
+		v->unsupported = NULL;
+	}
 	return r;
 }
 
@@ -324,6 +338,8 @@ static int read_volumes(struct pod_walk *w, struct json_object *spec)
 	int r = sv_read_list(d, spec, "volumes", "v1.PodSpec.Volumes", &list);
 
 	n = sv_list_len(list);
+	if (r == 0 && n > SV_POD_VOLUMES_MAX)
+		r = sv_reject_many(d, "volumes", n, SV_POD_VOLUMES_MAX);
 	if (r == 0)
 		pod->volumes = make_array(n, sizeof(*pod->volumes), &r);
 	if (r)
@@ -429,6 +445,9 @@ static int read_mounts(struct pod_walk *w, struct json_object *node, bool privil
 	int r = sv_read_list(d, node, "volumeMounts", "v1.Container.VolumeMounts", &list);
 
 	n = sv_list_len(list);
+	w->n_mounts += n;
+	if (r == 0 && w->n_mounts > SV_POD_MOUNTS_MAX)
+		r = sv_reject_many(d, "volumeMounts", w->n_mounts, SV_POD_MOUNTS_MAX);
 	if (r == 0)
 		ret->mounts = make_array(n, sizeof(*ret->mounts), &r);
 	if (r)
@@ -622,6 +641,9 @@ static int read_env(struct sv_decoder *d, struct json_object *node, struct sv_co
 
 	if (r == 0)
 		r = sv_read_list(d, node, "envFrom", "v1.Container.EnvFrom", &from);
+	if (r == 0 && sv_list_len(env) + sv_list_len(from) > SV_CONTAINER_ENV_MAX)
+		r = sv_reject_many(d, "env", sv_list_len(env) + sv_list_len(from),
+				   SV_CONTAINER_ENV_MAX);
 	if (r == 0)
 		ret->env = make_array(sv_list_len(env), sizeof(*ret->env), &r);
 	if (r == 0)
@@ -764,6 +786,8 @@ static int read_containers(struct pod_walk *w, struct json_object *spec)
 		r = sv_read_list(d, spec, kinds[k].field, kinds[k].go, &lists[k]);
 		n += r == 0 ? sv_list_len(lists[k]) : 0;
 	}
+	if (r == 0 && n > SV_POD_CONTAINERS_MAX)
+		r = sv_reject_many(d, "containers", n, SV_POD_CONTAINERS_MAX);
 	if (r == 0)
 		pod->containers = make_array(n, sizeof(*pod->containers), &r);
 	if (r)

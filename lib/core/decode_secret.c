@@ -128,6 +128,8 @@ static int read_data(struct sv_decoder *d, struct json_object *tree, struct sv_s
 		return r;
 	n = (data ? (size_t)json_object_object_length(data) : 0) +
 	    (strings ? (size_t)json_object_object_length(strings) : 0);
+	if (n > SV_SECRET_KEYS_MAX)
+		return sv_reject_many(d, "data", n, SV_SECRET_KEYS_MAX);
 	items.list = calloc(n ? n : 1, sizeof(*items.list));
 	if (!items.list)
 		return -ENOMEM;

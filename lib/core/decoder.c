@@ -92,6 +92,16 @@ void sv_reject_int(struct sv_decoder *d, const char *field, long long value, con
 	sv_leave(d, place);
 }
 
+int sv_reject_many(struct sv_decoder *d, const char *field, size_t n, size_t max)
+{
+	sv_autofree char *detail = sv_asprintf("%zu: must have at most %zu items", n, max);
+
+	if (!detail)
+		return -ENOMEM;
+	sv_reject(d, SV_TOO_MANY, field, NULL, detail);
+	return SV_DECODE_E_INVALID;
+}
+
 int sv_reject_type(struct sv_decoder *d, const char *field, const char *go, const char *fmt, ...)
 {
 	struct sv_place place = { d->path.len, d->line };

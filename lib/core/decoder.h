@@ -36,6 +36,8 @@ void sv_leave(struct sv_decoder *d, struct sv_place place);
 void sv_reject(struct sv_decoder *d, enum sv_category category, const char *field,
 	       const char *value, const char *detail);
 void sv_reject_int(struct sv_decoder *d, const char *field, long long value, const char *detail);
+/* A list or map has too many members, which ends the walk. Return: SV_DECODE_E_INVALID. */
+int sv_reject_many(struct sv_decoder *d, const char *field, size_t n, size_t max);
 /* A decode error, which ends the walk. Return: SV_DECODE_E_INVALID. */
 int sv_reject_type(struct sv_decoder *d, const char *field, const char *go, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

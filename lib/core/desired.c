@@ -383,13 +383,15 @@ void sv_desired_release_secret(struct sv_desired *d, enum sv_origin origin, cons
 }
 
 size_t sv_desired_users(const struct sv_desired *d, enum sv_origin origin, const char *ns,
-			const char *name)
+			const char *name, uint64_t *joins)
 {
 	const struct sv_desired_secret *s = find_secret(d, origin, ns, name);
 	size_t i, n = 0;
 
 	for (i = 0; s && i < s->n_users; i++)
 		n += s->users[i]->used;
+	if (joins)
+		*joins = s ? s->joins : 0;
 	return n;
 }
 
@@ -464,7 +466,8 @@ static void drop_users(struct sv_desired *d, struct sv_wanted *w)
 	}
 }
 
-static int add_users(struct sv_desired *d, struct sv_wanted *w)
+/* @joins: the volume is a new one. */
+static int add_users(struct sv_desired *d, struct sv_wanted *w, bool joins)
 {
 	size_t i;
 
@@ -474,6 +477,7 @@ static int add_users(struct sv_desired *d, struct sv_wanted *w)
 
 		if (!s || add_user(s, w) < 0)
 			return -ENOMEM;
+		s->joins += joins && w->used;
 		tell_interest(d, w, i);
 	}
 	return 0;
@@ -509,10 +513,12 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 {
 	sv_autofree char *id = sv_desired_id(pod, vol);
 	struct sv_wanted *w;
+	bool joins;
 
 	if (!id)
 		return -ENOMEM;
 	w = sv_strmap_get(&d->wanted, id);
+	joins = !w;
 	if (w && w->origin != origin) { /* a uid is one Pod's: whoever came first keeps it */
 		d->shared_uid = true;
 		return 0;
@@ -537,7 +543,7 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 	w->pod = sv_pod_ref(pod);
 	w->vol = vol;
 	w->used = sv_pod_mounts(pod, vol->name);
-	if (add_users(d, w) < 0)
+	if (add_users(d, w, joins) < 0)
 		return -ENOMEM;
 	tell(d, w->id);
 	return 0;
@@ -661,17 +667,10 @@ void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const ch
 
 void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin)
 {
-	size_t i;
-
 	if (d->synced[origin])
 		return;
 	d->synced[origin] = true;
-	for (i = 0; i < d->wanted.n; i++) {
-		struct sv_wanted *w = d->wanted.entries[i].value;
-
-		if (w->origin == origin)
-			tell(d, w->id);
-	}
+	sv_desired_look_again(d, origin);
 }
 
 bool sv_desired_all_synced(const struct sv_desired *d)
@@ -763,9 +762,12 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 			       sv_err_set(err, SV_PLAN_E_PENDING,
 					  "secret \"%s\": the API server has not answered yet",
 					  name);
-	if (!l->d->synced[l->origin])
+	if (!l->d->synced[l->origin]) {
+		if (s)
+			s->asked = true;
 		return sv_err_set(err, SV_PLAN_E_PENDING,
 				  "secret \"%s\": its source has not been read yet", name);
+	}
 	if (s && s->refused)
 		sv_err_set(err, 0, "it exists and is invalid: %s", s->refused);
 	return SV_PLAN_E_NO_SECRET;

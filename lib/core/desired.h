@@ -65,9 +65,10 @@ struct sv_desired_secret {
 	bool absent;              /* its source has said that there is none */
 	int trouble;              /* SV_PLAN_E_FORBIDDEN, _UNAVAILABLE, or 0 */
 	char *trouble_text;       /* goes with it, or NULL */
-	bool asked;               /* its values were asked for in vain */
+	bool asked;               /* it, or its values, were asked for in vain */
 	struct sv_wanted **users;
 	size_t n_users, cap_users;
+	uint64_t joins;      /* volumes that have become users, ever */
 	unsigned holds;      /* see sv_desired_hold_secret() */
 	int64_t updated_ms;  /* Unix time of the last put */
 	uint64_t generation; /* how often it was put; 0: never */
@@ -131,14 +132,20 @@ int sv_desired_hold_secret(struct sv_desired *d, enum sv_origin origin, const ch
 			   const char *name);
 void sv_desired_release_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			       const char *name);
-/* How many volumes that a container mounts name the Secret (R21, R79). */
+/*
+ * How many volumes that a container mounts name the Secret (R21, R79). @joins: how many have come to
+ * do so since it is known; may be NULL.
+ */
 size_t sv_desired_users(const struct sv_desired *d, enum sv_origin origin, const char *ns,
-			const char *name);
+			const char *name, uint64_t *joins);
 /* A Secret of that name exists but was refused; NULL takes that back. Return: 0 or -ENOMEM. */
 int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			     const char *name, const char *text);
 
-/* The source of an origin has told everything there is: from now on, what is not there is missing. */
+/*
+ * The source of an origin has told everything there is: from now on, what is not there is missing,
+ * and volumes that asked for it are to be looked at.
+ */
 void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin);
 /* True if every source that is expected has synced. */
 bool sv_desired_all_synced(const struct sv_desired *d);
@@ -164,7 +171,7 @@ bool sv_desired_fill(struct sv_desired *d, enum sv_origin origin, struct sv_secr
 /* Values came by: taken if they are those of the Secret under that name and somebody waits. */
 void sv_desired_offer(struct sv_desired *d, enum sv_origin origin, const struct sv_secret *from);
 
-/* Values that were asked for in vain may be had by now: have their volumes looked at. */
+/* What was asked for in vain may be had by now: have the volumes looked at that asked. */
 void sv_desired_look_again(struct sv_desired *d, enum sv_origin origin);
 
 /* ---- queries ------------------------------------------------------------------------------- */

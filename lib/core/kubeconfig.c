@@ -557,9 +557,21 @@ int sv_kubeconfig_parse(const char *text, size_t len, const char *context,
 	sv_trees_done(&trees);
 	if (r)
 		return r;
-	*ret = k;
-	k = (struct sv_kubeconfig){ 0 };
+	*ret = sv_kubeconfig_take(&k);
 	return 0;
+}
+
+static int fill_in_cluster(struct sv_kubeconfig *k, const char *authority)
+{
+	k->context = strdup("in-cluster");
+	k->cluster = strdup("in-cluster");
+	k->user = strdup("service account");
+	k->server = sv_asprintf("https://%s", authority);
+	k->ca_file = strdup("ca.crt");
+	k->token_file = strdup("token");
+	return k->context && k->cluster && k->user && k->server && k->ca_file && k->token_file ?
+		       0 :
+		       -ENOMEM;
 }
 
 int sv_kubeconfig_in_cluster(const char *host, const char *port, struct sv_kubeconfig *ret,
@@ -576,17 +588,18 @@ int sv_kubeconfig_in_cluster(const char *host, const char *port, struct sv_kubec
 		return sv_err_set(err, SV_KUBECONFIG_E_INVALID,
 				  "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are no host "
 				  "and no port between 1 and 65535");
-	k.context = strdup("in-cluster");
-	k.cluster = strdup("in-cluster");
-	k.user = strdup("service account");
-	k.server = sv_asprintf("https://%s", authority);
-	k.ca_file = strdup("ca.crt");
-	k.token_file = strdup("token");
-	if (!k.context || !k.cluster || !k.user || !k.server || !k.ca_file || !k.token_file)
+	if (fill_in_cluster(&k, authority) < 0)
 		return sv_err_set(err, -ENOMEM, "cannot read the environment");
-	*ret = k;
-	k = (struct sv_kubeconfig){ 0 };
+	*ret = sv_kubeconfig_take(&k);
 	return 0;
+}
+
+struct sv_kubeconfig sv_kubeconfig_take(struct sv_kubeconfig *k)
+{
+	struct sv_kubeconfig taken = *k;
+
+	*k = (struct sv_kubeconfig){ 0 };
+	return taken;
 }
 
 static void wipe_text(char **text)

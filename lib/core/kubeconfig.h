@@ -67,6 +67,9 @@ int sv_kubeconfig_parse(const char *text, size_t len, const char *context,
 int sv_kubeconfig_in_cluster(const char *host, const char *port, struct sv_kubeconfig *ret,
 			     struct sv_err *err);
 
+/* Move: yields what it holds and leaves the empty value. */
+struct sv_kubeconfig sv_kubeconfig_take(struct sv_kubeconfig *k);
+
 /* Wipes and frees, and leaves the empty value. */
 void sv_kubeconfig_done(struct sv_kubeconfig *k);
 

@@ -251,6 +251,10 @@ static int check_files(const struct sv_plan *plan, size_t limit, struct sv_err *
 					  "directory",
 					  path, next);
 	}
+	if (plan->n_files > SV_VOLUME_FILES_MAX)
+		return sv_err_set(err, SV_PLAN_E_TOO_LARGE,
+				  "volume of %zu files is over the limit of %d files",
+				  plan->n_files, SV_VOLUME_FILES_MAX);
 	if (plan->size > limit)
 		return sv_err_set(err, SV_PLAN_E_TOO_LARGE,
 				  "volume of %zu bytes is over the limit of %zu bytes", plan->size,
@@ -352,6 +356,16 @@ static int add_nested(struct builder *b, const struct sv_container *c, char **pa
 	return r;
 }
 
+static bool mounts_volume(const struct sv_container *c, const struct sv_volume *vol)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_mounts; i++)
+		if (strcmp(c->mounts[i].volume, vol->name) == 0)
+			return true;
+	return false;
+}
+
 static int add_nested_dirs(struct builder *b)
 {
 	struct sv_plan *plan = b->plan;
@@ -362,7 +376,7 @@ static int add_nested_dirs(struct builder *b)
 		const struct sv_container *c = &b->pod->containers[i];
 		char **paths;
 
-		if (c->n_mounts < 2)
+		if (c->n_mounts < 2 || !mounts_volume(c, b->vol))
 			continue;
 		paths = calloc(c->n_mounts, sizeof(*paths));
 		if (!paths)

@@ -94,6 +94,12 @@ static enum sv_outcome set_state(struct sv_actual *a, enum sv_state state, const
 	return same ? SV_OUTCOME_NONE : SV_OUTCOME_STATE;
 }
 
+/* Does the last good content stand at the volume's path? */
+static bool is_seen(const struct sv_actual *a)
+{
+	return a->mounted && !a->covered;
+}
+
 static void clear_retry(struct sv_actual *a)
 {
 	a->failures = 0;
@@ -118,7 +124,7 @@ static enum sv_outcome fail(struct sv_actuals *s, struct sv_actual *a, const cha
 	set_text(&a->last_error, message);
 	set_state(a,
 		  a->state == SV_STATE_REMOVING ? SV_STATE_REMOVING :
-		  a->mounted                    ? SV_STATE_STALE :
+		  is_seen(a)                    ? SV_STATE_STALE :
 						  SV_STATE_FAILED,
 		  reason, message);
 	return SV_OUTCOME_FAILED;
@@ -129,7 +135,7 @@ static enum sv_outcome refuse(struct sv_actual *a, const char *reason, const cha
 {
 	clear_retry(a);
 	set_text(&a->last_error, message);
-	return set_state(a, a->mounted ? SV_STATE_STALE : SV_STATE_REFUSED, reason, message) ==
+	return set_state(a, is_seen(a) ? SV_STATE_STALE : SV_STATE_REFUSED, reason, message) ==
 			       SV_OUTCOME_NONE ?
 		       SV_OUTCOME_NONE :
 		       SV_OUTCOME_FAILED;
@@ -418,6 +424,7 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 	struct sv_wanted *w;
 
 	a->mounted = action->is_mounted;
+	a->covered = action->covered;
 	a->medium = action->medium;
 	take_old(s, a, action, now_ms + opts->grace_ms);
 	if (action->result == -ENOSPC && a->n_old > 0) {

@@ -49,6 +49,7 @@ struct sv_action {
 	int64_t duration_us; /* how long it took */
 	int64_t ended_us;    /* monotonic; 0: it never began */
 	bool is_mounted;     /* SYNC, REMOVE: afterwards */
+	bool covered;        /* SYNC: it is mounted, and not seen: something covers it */
 	bool changed;        /* SYNC: a new generation was written */
 	uint64_t current;    /* SYNC: the generation that is there now */
 	int64_t current_ms,

@@ -52,19 +52,24 @@ static void add_escaped(struct sv_buf *b, const char *s)
 			sv_buf_printf(b, "%%%02X", (unsigned char)*s);
 }
 
-static void add_version(const struct sv_reflector *r, struct sv_buf *b)
-{
-	sv_buf_puts(b, "&resourceVersion=");
-	add_escaped(b, r->version);
-}
-
 void sv_reflector_query(const struct sv_reflector *r, uint32_t random, struct sv_buf *b)
 {
 	if (!r->listing) {
 		sv_buf_printf(b, "watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
 			      SV_WATCH_TIMEOUT_S + random % SV_WATCH_TIMEOUT_S);
-		if (r->version)
-			add_version(r, b);
+		if (r->version) {
+			sv_buf_puts(b, "&resourceVersion=");
+			add_escaped(b, r->version);
+		}
+		return;
+	}
+	/*
+	 * Without a limit: with one, servers take the version for the exact one, answer with what was
+	 * then, and do not know one that they have not reached yet for what it is.
+	 */
+	if (r->from == SV_LIST_SEEN && r->version && !r->token) {
+		sv_buf_puts(b, "resourceVersion=");
+		add_escaped(b, r->version);
 		return;
 	}
 	sv_buf_printf(b, "limit=%d", SV_LIST_PAGE);
@@ -73,9 +78,13 @@ void sv_reflector_query(const struct sv_reflector *r, uint32_t random, struct sv
 		add_escaped(b, r->token);
 	} else if (r->from == SV_LIST_ANY) {
 		sv_buf_puts(b, "&resourceVersion=0");
-	} else if (r->from == SV_LIST_SEEN && r->version) {
-		add_version(r, b);
 	}
+}
+
+static void clear_failures(struct sv_reflector *r)
+{
+	r->failures = 0;
+	r->watch_failed = false;
 }
 
 int sv_reflector_listed(struct sv_reflector *r, const char *version, const char *token)
@@ -99,6 +108,8 @@ int sv_reflector_listed(struct sv_reflector *r, const char *version, const char 
 	r->synced = true;
 	r->listing = false;
 	r->from = SV_LIST_SEEN;
+	if (!r->watch_failed) /* else lists would come as fast as they are answered */
+		clear_failures(r);
 	r->denials = 0;
 	r->events = 0;
 	return 1;
@@ -167,8 +178,9 @@ int64_t sv_reflector_failed(struct sv_reflector *r, const struct sv_wire_status 
 	bool first;
 
 	if (lasted_ms >= SV_WATCH_MIN_MS) /* a connection that is cut now and then is no trouble */
-		r->failures = 0;
+		clear_failures(r);
 	first = r->failures++ == 0;
+	r->watch_failed = r->watch_failed || !r->listing;
 	ms = sv_backoff_ms(r->failures, random);
 	if (status->code == 403) {
 		unsigned n = r->denials < SV_ARRAY_SIZE(denial_ms) ? r->denials :
@@ -176,6 +188,8 @@ int64_t sv_reflector_failed(struct sv_reflector *r, const struct sv_wire_status 
 
 		r->denials++;
 		ms = denial_ms[n] / 2 + (int64_t)(random % ((unsigned)denial_ms[n] / 2 + 1));
+		if (!r->listing) /* only a list will tell that it is over */
+			sv_reflector_restart(r, SV_LIST_SEEN);
 	} else if (is_expired(status) || status->too_large_version) {
 		lose_version(r);
 		return first ? 0 : ms; /* nothing is wrong with the server */
@@ -198,7 +212,10 @@ int64_t sv_reflector_ended(struct sv_reflector *r, int64_t lasted_ms, uint32_t r
 	r->events = 0;
 	if (r->reordered)
 		sv_reflector_restart(r, SV_LIST_NEWEST);
-	r->failures = bad ? r->failures + 1 : 0;
+	if (!bad)
+		clear_failures(r);
+	r->failures += bad;
+	r->watch_failed = bad;
 	return bad ? sv_backoff_ms(r->failures, random) : 0;
 }
 

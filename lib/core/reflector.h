@@ -43,6 +43,7 @@ struct sv_reflector {
 	char *version;              /* resourceVersion of the newest thing seen; NULL: none */
 	char *token;                /* of the list's next page; NULL: the first */
 	unsigned failures, denials; /* in a row; a watch that lasts ends the row */
+	bool watch_failed;          /* in that row: then a list does not end it */
 	unsigned events;            /* of the watch under way */
 };
 

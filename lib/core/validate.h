@@ -20,8 +20,20 @@
 #define SV_PATH_MAX_BYTES 4096     /* of an item path as written (R36) */
 #define SV_ELEMENT_MAX 255         /* bytes of one element of it (R36) */
 #define SV_PATH_USABLE_MAX \
-	4000           /* bytes of a cleaned path: more cannot be opened below a mount point */
-#define SV_UID_MAX 128 /* bytes of metadata.uid, which becomes a directory name */
+	4000 /* bytes of a cleaned path: more cannot be opened below a mount point */
+/*
+ * Kubernetes has no limits for these but that of a request's size. They are far above what a Pod
+ * needs, and keep what is done for each volume of each Pod in bounds.
+ */
+#define SV_SECRET_KEYS_MAX 10000   /* keys of a Secret */
+#define SV_POD_VOLUMES_MAX 1000    /* volumes of a Pod, of all types */
+#define SV_POD_CONTAINERS_MAX 1000 /* containers of a Pod, of all kinds */
+#define SV_POD_MOUNTS_MAX 10000    /* volumeMounts of all containers of a Pod */
+#define SV_CONTAINER_ENV_MAX 10000 /* env and envFrom of a container */
+#define SV_VOLUME_SOURCES_MAX 1000 /* sources of a projected volume */
+#define SV_VOLUME_ITEMS_MAX 10000  /* items of one source of a volume */
+#define SV_VOLUME_FILES_MAX 20000  /* files of a volume */
+#define SV_UID_MAX 128             /* bytes of metadata.uid, which becomes a directory name */
 
 /* Each returns NULL if fine, else the text of the first complaint (a constant). */
 const char *sv_check_subdomain(const char *name);

@@ -156,6 +156,10 @@ int sv_wire_item(const char *text, size_t len, struct sv_wire_event *ret, struct
 
 	if (r)
 		return r;
+	if (!json_object_is_type(e.root, json_type_object)) {
+		sv_tree_free(e.root);
+		return sv_err_set(err, SV_WIRE_E_SYNTAX, "the server sent what is no object");
+	}
 	e.object = e.root;
 	identify(&e);
 	*ret = e;
@@ -226,6 +230,15 @@ void sv_wire_name(const char *head, size_t len, char *ret, size_t size)
 	text = sv_asprintf("%.*s%s%.*s", (int)n_ns, ns, n_ns ? "/" : "", (int)n_name, name);
 	if (text && n_name)
 		sv_text_escape(ret, size, text);
+}
+
+bool sv_wire_deletes(const char *head, size_t len)
+{
+	static const char mark[] = "\"type\":\"DELETED\"";
+	const char *object = memmem(head, len, "\"object\":", 9);
+
+	/* an object may hold such words, too */
+	return object && memmem(head, (size_t)(object - head), mark, strlen(mark));
 }
 
 /* ---- versions ------------------------------------------------------------------------------ */

@@ -61,6 +61,9 @@ int sv_wire_list(const char *text, size_t len, char **version, char **token, str
 /* What the first bytes of an object that was not kept say of its name: "NS/NAME", "NAME" or "". */
 void sv_wire_name(const char *head, size_t len, char *ret, size_t size);
 
+/* Do they say that the object was deleted? For the head of a watch event. */
+bool sv_wire_deletes(const char *head, size_t len);
+
 /*
  * resourceVersions compared as numbers: < 0, 0 or > 0. Versions are opaque by their
  * definition: where one is not a number they compare as equal, and nothing is concluded.

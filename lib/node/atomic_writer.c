@@ -153,13 +153,19 @@ static int same_content(int fd, const struct sv_bytes *want)
 	return done == want->len;
 }
 
+/* Something else stands there: nothing, a link, a socket, a device that may not be opened here. */
+static bool is_no_file(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ENXIO || r == -EACCES;
+}
+
 static int same_file(int datafd, const struct sv_plan *plan, const struct sv_plan_file *f)
 {
 	sv_autoclose int fd = sv_open_beneath(datafd, f->path, O_RDONLY | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0)
-		return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP ? 0 : fd;
+		return is_no_file(fd) ? 0 : fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || (st.st_mode & 07777) != f->mode || st.st_uid != 0 ||
@@ -171,7 +177,7 @@ static int same_file(int datafd, const struct sv_plan *plan, const struct sv_pla
 struct counter {
 	const struct sv_plan *plan;
 	size_t files; /* seen so far; one more than the plan has is enough to know */
-	unsigned depth;
+	unsigned depth, max_depth;
 	bool odd; /* a directory that is empty, or not as it was made */
 };
 
@@ -203,8 +209,12 @@ static int count_entry(void *arg, int dirfd, const char *name, unsigned char typ
 
 	if (c->odd || c->files > c->plan->n_files)
 		return 0;
-	if (type != DT_DIR || c->depth >= PATH_MAX / 2) {
+	if (type != DT_DIR) {
 		c->files++;
+		return 0;
+	}
+	if (c->depth >= c->max_depth) { /* whatever is in it: no file of the plan is */
+		c->odd = true;
 		return 0;
 	}
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -216,11 +226,30 @@ static int count_entry(void *arg, int dirfd, const char *name, unsigned char typ
 	return r;
 }
 
+/* How many directories the deepest file is in. */
+static unsigned depth_of(const struct sv_plan *plan)
+{
+	unsigned max = 0;
+	size_t i;
+
+	for (i = 0; i < plan->n_files; i++) {
+		const char *s = plan->files[i].path;
+		unsigned n = 0;
+
+		while ((s = strchr(s, '/'))) {
+			s++;
+			n++;
+		}
+		max = n > max ? n : max;
+	}
+	return max;
+}
+
 static int same_generation(int dirfd, const char *name, const struct sv_plan *plan)
 {
 	sv_autoclose int datafd =
 		openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct counter counter = { .plan = plan };
+	struct counter counter = { .plan = plan, .max_depth = depth_of(plan) };
 	size_t i;
 	int r;
 
@@ -303,7 +332,7 @@ static int scan_entry(void *arg, int dirfd, const char *name, unsigned char type
 	struct sv_old_generation *p;
 
 	if (type == DT_DIR && is_generation(name)) {
-		if (strcmp(name, s->current) == 0)
+		if (strcmp(name, s->current) == 0 || s->ret->n_old >= SV_OLD_GENERATIONS_MAX)
 			return 0;
 		p = reallocarray(s->ret->old, s->ret->n_old + 1, sizeof(*p));
 		if (!p)
@@ -322,6 +351,7 @@ static int scan_entry(void *arg, int dirfd, const char *name, unsigned char type
 /*
  * Walk the root: collect the generations that are not @current and, with @unlink_stale, remove
  * links that no file of the plan wants any more (R42). *stale is how many such links there were.
+ * We leave no more generations than the limit; what somebody else has put there waits its turn.
  */
 static int scan_root(int dirfd, const struct sv_plan *plan, const char *current, bool unlink_stale,
 		     size_t *stale, struct sv_written *ret)

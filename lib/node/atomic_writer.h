@@ -24,9 +24,10 @@
 #include "../core/plan.h"
 
 struct sv_written {
-	uint64_t generation;           /* that ..data points to; 0 if there is none */
-	int64_t made_ms;               /* Unix time of that generation */
-	struct sv_old_generation *old; /* the other ones there; due_ms is not set. Owned */
+	uint64_t generation; /* that ..data points to; 0 if there is none */
+	int64_t made_ms;     /* Unix time of that generation */
+	struct sv_old_generation *
+		old; /* the other ones there, at most SV_OLD_GENERATIONS_MAX; due_ms is not set. Owned */
 	size_t n_old;
 };
 void sv_written_done(struct sv_written *w);

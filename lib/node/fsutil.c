@@ -7,13 +7,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define DEPTH_MAX (PATH_MAX / 2) /* as deep as a path can name */
+#define DEPTH_MAX 64 /* levels that are held open while a tree is removed */
 
 static int open_how(int dirfd, const char *path, int flags, unsigned long long resolve)
 {
@@ -34,9 +35,31 @@ int sv_open_beneath(int dirfd, const char *path, int flags)
 	return open_how(dirfd, path, flags, RESOLVE_NO_SYMLINKS);
 }
 
+int sv_open_on_mount(int dirfd, const char *path, int flags)
+{
+	return open_how(dirfd, path, flags, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+}
+
 int sv_open_inside(int dirfd, const char *path, int flags)
 {
 	return open_how(dirfd, path, flags, 0);
+}
+
+/* A mountpoint is told even if the same file system is mounted there. */
+int sv_open_here(int dirfd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	long fd;
+
+	do
+		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	if (fd < 0) /* a link is no directory */
+		return errno == ELOOP ? -ENOTDIR : -errno;
+	return (int)fd;
 }
 
 int sv_each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name, unsigned char type),
@@ -76,7 +99,7 @@ static int set_dir(int fd, mode_t mode, gid_t gid)
 }
 
 /* One element: made if it is missing. mkdirat() is subject to the umask, and knows no setgid. */
-static int open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool exact, bool *made)
+int sv_open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool exact, bool *made)
 {
 	struct stat st;
 	int fd, r = 0;
@@ -84,9 +107,9 @@ static int open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool ex
 	*made = mkdirat(dirfd, name, mode & 0777) == 0;
 	if (!*made && errno != EEXIST)
 		return -errno;
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = sv_open_here(dirfd, name);
 	if (fd < 0) {
-		r = -errno;
+		r = fd;
 	} else if (*made || exact) {
 		if (fstat(fd, &st) < 0)
 			r = -errno;
@@ -117,7 +140,7 @@ int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact
 		} else {
 			memcpy(name, path, n);
 			name[n] = '\0';
-			fd = open_dir(at, name, mode, gid, exact && !path[n], &made_here);
+			fd = sv_open_dir(at, name, mode, gid, exact && !path[n], &made_here);
 		}
 		if (at != dirfd)
 			close(at);
@@ -145,7 +168,7 @@ void sv_remove_dirs(int dirfd, const char *path, unsigned keep)
 		slash = strrchr(copy, '/');
 		if (slash) {
 			*slash = '\0';
-			parent = sv_open_beneath(dirfd, copy, O_PATH | O_DIRECTORY);
+			parent = sv_open_on_mount(dirfd, copy, O_PATH | O_DIRECTORY);
 		}
 		r = parent < 0 ? -1 : unlinkat(parent, slash ? slash + 1 : copy, AT_REMOVEDIR);
 		if (parent >= 0 && parent != dirfd)
@@ -241,25 +264,29 @@ bool sv_identity_equal(const struct sv_identity *a, const struct sv_identity *b)
 
 /* ---- removal ------------------------------------------------------------------------------- */
 
+/* Whoever has the file open sees no more of it; a file that cannot be written to is cut off. */
 static int wipe_file(int dirfd, const char *name)
 {
 	static const char zeros[65536];
 	sv_autoclose int fd = openat(dirfd, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 	off_t left;
+	int r = 0;
 
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	for (left = S_ISREG(st.st_mode) ? st.st_size : 0; left > 0;) {
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	for (left = st.st_size < SV_WIPE_MAX ? st.st_size : SV_WIPE_MAX; left > 0 && r == 0;) {
 		size_t n = left < (off_t)sizeof(zeros) ? (size_t)left : sizeof(zeros);
-		int r = sv_write_all(fd, zeros, n);
 
-		if (r < 0)
-			return r;
+		r = sv_write_all(fd, zeros, n);
 		left -= (off_t)n;
 	}
+	if ((r < 0 || st.st_size > SV_WIPE_MAX) && ftruncate(fd, 0) < 0)
+		return -errno;
 	return 0;
 }
 
@@ -269,94 +296,120 @@ static void keep_first(int *first, int r)
 		*first = r;
 }
 
-/* -EXDEV for a mountpoint, even if the same file system is mounted there. */
-static int open_dir_here(int dirfd, const char *name)
-{
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
-	};
-	long fd;
+struct emptying {
+	bool wipe;
+	dev_t dev;
+	int top;        /* the directory that is emptied as a whole */
+	unsigned depth; /* below it */
+	unsigned lifted;
+	int r; /* the first failure: the other entries go all the same */
+};
 
-	do
-		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-	return fd < 0 ? -errno : (int)fd;
+static void empty_dir(struct emptying *e, int dirfd);
+
+/* What is too deep is moved up, and has its turn with the next walk. */
+static int lift(struct emptying *e, int dirfd, const char *name)
+{
+	char up[32];
+	int r;
+
+	do {
+		(void)snprintf(up, sizeof(up), "..lifted%u", e->lifted++);
+		r = renameat2(dirfd, name, e->top, up, RENAME_NOREPLACE) < 0 ? -errno : 0;
+	} while (r == -EEXIST && e->lifted > 0);
+	return r;
 }
 
-static int empty_dir(int dirfd, bool wipe, dev_t dev, unsigned depth);
-
-static int remove_entry(int dirfd, const char *name, unsigned char type, bool wipe, dev_t dev,
-			unsigned depth)
+static int remove_dir(struct emptying *e, int dirfd, const char *name)
 {
-	sv_autoclose int fd = -1;
+	sv_autoclose int fd = sv_open_here(dirfd, name);
+	int before = e->r;
+
+	if (fd < 0)
+		return fd;
+	if (e->depth >= DEPTH_MAX)
+		return lift(e, dirfd, name);
+	e->r = 0;
+	e->depth++;
+	empty_dir(e, fd);
+	e->depth--;
+	if (e->r == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
+		e->r = -errno;
+	keep_first(&before, e->r == -ENOENT ? 0 : e->r);
+	e->r = before;
+	return 0;
+}
+
+static int remove_entry(struct emptying *e, int dirfd, const char *name, unsigned char type)
+{
 	int r = 0;
 
 	if (type == DT_UNKNOWN) {
 		struct stat st;
 
 		if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return errno == ENOENT ? 0 : -errno;
+			return -errno;
 		type = (unsigned char)IFTODT(st.st_mode);
 	}
-	if (type != DT_DIR) {
-		if (type == DT_REG && wipe)
-			r = wipe_file(dirfd, name);
-		if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
-			keep_first(&r, -errno);
-		return r;
-	}
-	fd = open_dir_here(dirfd, name);
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	r = empty_dir(fd, wipe, dev, depth + 1);
-	if (r == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		r = -errno;
+	if (type == DT_DIR)
+		return remove_dir(e, dirfd, name);
+	if (type == DT_REG && e->wipe)
+		r = wipe_file(dirfd, name);
+	if (r != -EAGAIN && unlinkat(dirfd, name, 0) < 0)
+		keep_first(&r, -errno);
 	return r;
 }
-
-struct emptying {
-	bool wipe;
-	dev_t dev;
-	unsigned depth;
-	int r; /* the first failure: the other entries go all the same */
-};
 
 static int empty_entry(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	struct emptying *e = arg;
+	int r = remove_entry(e, dirfd, name, type);
 
-	keep_first(&e->r, remove_entry(dirfd, name, type, e->wipe, e->dev, e->depth));
+	keep_first(&e->r, r == -ENOENT ? 0 : r);
 	return 0;
 }
 
-static int empty_dir(int dirfd, bool wipe, dev_t dev, unsigned depth)
+static void empty_dir(struct emptying *e, int dirfd)
 {
-	struct emptying e = { .wipe = wipe, .dev = dev, .depth = depth };
 	struct stat st;
 
-	if (depth > DEPTH_MAX)
-		return -ELOOP;
 	if (fstat(dirfd, &st) < 0)
-		return -errno;
-	if (st.st_dev != dev)
-		return -EXDEV;
-	keep_first(&e.r, sv_each_entry(dirfd, empty_entry, &e));
-	return e.r;
+		keep_first(&e->r, -errno);
+	else if (st.st_dev != e->dev)
+		keep_first(&e->r, -EXDEV);
+	else
+		keep_first(&e->r, sv_each_entry(dirfd, empty_entry, e));
 }
 
 int sv_empty_dir(int dirfd, bool wipe)
 {
-	struct stat st;
-
-	return fstat(dirfd, &st) < 0 ? -errno : empty_dir(dirfd, wipe, st.st_dev, 0);
-}
-
-int sv_remove_tree(int dirfd, const char *name, bool wipe)
-{
+	struct emptying e = { .wipe = wipe, .top = dirfd };
 	struct stat st;
 
 	if (fstat(dirfd, &st) < 0)
 		return -errno;
-	return remove_entry(dirfd, name, DT_UNKNOWN, wipe, st.st_dev, 0);
+	e.dev = st.st_dev;
+	do {
+		e.lifted = 0;
+		empty_dir(&e, dirfd);
+	} while (e.r == 0 && e.lifted > 0);
+	return e.r;
+}
+
+int sv_remove_tree(int dirfd, const char *name, bool wipe)
+{
+	struct emptying e = { .wipe = wipe };
+	sv_autoclose int fd = sv_open_here(dirfd, name);
+	int r;
+
+	if (fd == -ENOTDIR) {
+		r = remove_entry(&e, dirfd, name, DT_UNKNOWN);
+		return r == -ENOENT ? 0 : r;
+	}
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = sv_empty_dir(fd, wipe);
+	if (r == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		r = -errno;
+	return r;
 }

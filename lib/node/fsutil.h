@@ -18,8 +18,14 @@
 /* Open a path of several elements below a directory: RESOLVE_BENEATH, no links. */
 int sv_open_beneath(int dirfd, const char *path, int flags);
 
-/* The same, but links that stay below the directory are followed; -EXDEV for one that leads out. */
+/* The same, and no mountpoint is passed either, nor may the last element be one: -EXDEV. */
+int sv_open_on_mount(int dirfd, const char *path, int flags);
+
+/* As sv_open_beneath(), but links that stay below the directory are followed; -EXDEV for one that leads out. */
 int sv_open_inside(int dirfd, const char *path, int flags);
+
+/* Open one directory of a directory: no link (-ENOTDIR), and -EXDEV for a mountpoint. */
+int sv_open_here(int dirfd, const char *name);
 
 /**
  * sv_each_entry() - call a function for every entry of a directory
@@ -33,6 +39,14 @@ int sv_each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name, u
 		  void *arg);
 
 /**
+ * sv_open_dir() - open one directory of a directory, and make it if it is missing
+ * @mode, @gid, @exact, @made: see sv_open_dirs(); @made is not NULL
+ *
+ * Return: an O_RDONLY descriptor. -EXDEV: something is mounted there.
+ */
+int sv_open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool exact, bool *made);
+
+/**
  * sv_open_dirs() - open a directory below another and make what is missing
  * @path:  relative, cleaned, no ".."
  * @mode:  of what is made, whatever the umask
@@ -40,12 +54,14 @@ int sv_each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name, u
  * @exact: set mode and group also of the last directory if it is there already
  * @made:  was the last directory made by this call? May be NULL
  *
- * Return: an O_RDONLY descriptor.
+ * Return: an O_RDONLY descriptor. -EXDEV: something is mounted on one of them.
  */
 int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact, bool *made);
 
-/* Remove the empty directories of a path from its end upwards, @keep elements from the left stay. */
+/* Remove the empty directories of a path from its end upwards, @keep elements from the left stay. Mounts are not entered. */
 void sv_remove_dirs(int dirfd, const char *path, unsigned keep);
+
+#define SV_WIPE_MAX (2U << 20) /* bytes of one file */
 
 int sv_write_all(int fd, const void *data, size_t len);
 
@@ -65,10 +81,12 @@ bool sv_identity_equal(const struct sv_identity *a, const struct sv_identity *b)
 
 /**
  * sv_remove_tree() - remove a directory with everything in it
- * @wipe: overwrite the content of files first
+ * @wipe: overwrite the content of files first; of a file that is larger than a Secret can be
+ *        (SV_WIPE_MAX) the beginning, and the rest is cut off
  *
- * Does not cross into other file systems and does not follow links. Depth is limited to that of a
- * path of PATH_MAX. Goes on after an error and returns the first.
+ * Does not cross into other file systems and does not follow links. Any depth is fine: it takes
+ * a few descriptors. Goes on after an error and returns the first. A file that cannot be
+ * overwritten for now, as somebody has a lease on it, stays (-EAGAIN).
  */
 int sv_remove_tree(int dirfd, const char *name, bool wipe);
 

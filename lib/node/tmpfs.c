@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
@@ -36,6 +37,42 @@ const char *sv_swap_policy_name(enum sv_swap_policy policy)
 	static const char *const names[] = { "avoid", "require", "ignore" };
 
 	return names[policy];
+}
+
+/* tmpfs knows "user." since Linux 6.6; before, only "trusted.", which takes CAP_SYS_ADMIN to read too. */
+static const char *const marks[] = { "user.secretvold", "trusted.secretvold" };
+
+static int set_mark(int root, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < SV_ARRAY_SIZE(marks); i++) {
+		if (fsetxattr(root, marks[i], id, strlen(id), 0) == 0)
+			return 0;
+		if (errno != EOPNOTSUPP)
+			return -errno;
+	}
+	return 0; /* ramfs, or a kernel built without */
+}
+
+/* Return: 1, 0 if there is none, -EOPNOTSUPP if there can be none, or another negated errno. */
+static int read_mark(int root, char value[PATH_MAX])
+{
+	size_t i;
+
+	for (i = 0; i < SV_ARRAY_SIZE(marks); i++) {
+		ssize_t n = fgetxattr(root, marks[i], value, PATH_MAX - 1);
+
+		if (n >= 0) {
+			value[n] = '\0';
+			return 1;
+		}
+		if (errno == ENODATA || errno == ERANGE)
+			return 0;
+		if (errno != EOPNOTSUPP)
+			return -errno;
+	}
+	return -EOPNOTSUPP;
 }
 
 static int set_string(int fs, const char *key, const char *value)
@@ -66,6 +103,19 @@ static int configure(int fs, const struct sv_tmpfs_opts *opts)
 	return r;
 }
 
+/* What the kernel does not do when it makes the file system. */
+static int finish_root(int mnt, const struct sv_tmpfs_opts *opts)
+{
+	sv_autoclose int root = openat(mnt, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return -errno;
+	if (opts->medium == SV_MEDIUM_RAMFS && opts->gid > 0 && /* ramfs has no gid= */
+	    (fchown(root, (uid_t)-1, (gid_t)opts->gid) < 0 || fchmod(root, opts->mode) < 0))
+		return -errno;
+	return opts->id ? set_mark(root, opts->id) : 0;
+}
+
 int sv_tmpfs_new(const struct sv_tmpfs_opts *opts, struct sv_err *err)
 {
 	const char *type = opts->medium == SV_MEDIUM_RAMFS ? "ramfs" : "tmpfs";
@@ -84,13 +134,9 @@ int sv_tmpfs_new(const struct sv_tmpfs_opts *opts, struct sv_err *err)
 		      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	if (mnt < 0)
 		return sv_err_set(err, -errno, "cannot mount a %s", type);
-	if (opts->medium == SV_MEDIUM_RAMFS && opts->gid > 0) { /* ramfs has no gid= */
-		sv_autoclose int root = openat(mnt, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		if (root < 0 || fchown(root, (uid_t)-1, (gid_t)opts->gid) < 0 ||
-		    fchmod(root, opts->mode) < 0)
-			return sv_err_set(err, -errno, "cannot set the group of a ramfs");
-	}
+	r = finish_root(mnt, opts);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot prepare the root of a %s", type);
 	return SV_TAKE_FD(mnt);
 }
 
@@ -140,6 +186,16 @@ int sv_tmpfs_attach(int mount_fd, int target_fd, struct sv_err *err)
 	return 0;
 }
 
+int sv_tmpfs_attach_again(int volume_fd, int target_fd, struct sv_err *err)
+{
+	sv_autoclose int tree =
+		open_tree(volume_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return sv_err_set(err, -errno, "cannot clone the mount");
+	return sv_tmpfs_attach(tree, target_fd, err);
+}
+
 int sv_tmpfs_open_rw(int target_fd, struct sv_err *err)
 {
 	sv_autoclose int tree =
@@ -168,8 +224,20 @@ int sv_tmpfs_is_mount(int fd)
 	return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-int sv_tmpfs_is_volume(int fd)
+/* Where there can be no mark: as far as one can tell. */
+static int looks_like_volume(int fd, const struct statfs *fs)
 {
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return (fs->f_flags & VOLUME_FLAGS) == VOLUME_FLAGS && st.st_uid == 0 &&
+	       (st.st_mode & 05777) == 01777;
+}
+
+int sv_tmpfs_is_volume(int fd, const char *id)
+{
+	char mark[PATH_MAX];
 	struct statfs fs;
 	int r = sv_tmpfs_is_mount(fd);
 
@@ -177,9 +245,40 @@ int sv_tmpfs_is_volume(int fd)
 		return r;
 	if (fstatfs(fd, &fs) < 0)
 		return -errno;
-	/* Ours are always like this; one that is not was put there, or over ours, by somebody else. */
-	return (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) &&
-	       (fs.f_flags & VOLUME_FLAGS) == VOLUME_FLAGS;
+	if (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
+		return 0;
+	r = read_mark(fd, mark);
+	if (r == -EOPNOTSUPP)
+		return looks_like_volume(fd, &fs);
+	return r > 0 ? strcmp(mark, id) == 0 : r;
+}
+
+int sv_tmpfs_owner(int fd, char **ret)
+{
+	char mark[PATH_MAX];
+	int r = sv_tmpfs_is_mount(fd);
+
+	if (r > 0)
+		r = read_mark(fd, mark);
+	if (r <= 0)
+		return r == -EOPNOTSUPP ? 0 : r;
+	*ret = strdup(mark);
+	return *ret ? 1 : -ENOMEM;
+}
+
+int sv_tmpfs_protect(int fd, struct sv_err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+					       MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return sv_err_set(err, -errno, "cannot stat the mount");
+	if ((fs.f_flags & VOLUME_FLAGS) == VOLUME_FLAGS)
+		return 0;
+	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return sv_err_set(err, -errno, "cannot make the mount read-only again");
+	return 0;
 }
 
 int sv_tmpfs_detach(int parent_fd, const char *name)
@@ -195,11 +294,6 @@ static enum sv_medium medium_of(struct libmnt_fs *fs)
 {
 	const char *type = mnt_fs_get_fstype(fs);
 	const char *opts = mnt_fs_get_fs_options(fs);
-	const char *flags = mnt_fs_get_vfs_options(fs);
-
-	/* Ours are always like this; a tmpfs that is not was put there by somebody else. */
-	if (!flags || !mnt_match_options(flags, "+ro,+nosuid,+nodev,+noexec"))
-		return SV_MEDIUM_UNKNOWN;
 	const char *root = mnt_fs_get_root(fs);
 
 	if (root && strcmp(root, "/") != 0) /* a part of somebody else's, bound there */

@@ -38,9 +38,10 @@ enum sv_medium sv_tmpfs_choose(enum sv_swap_policy policy);
 
 struct sv_tmpfs_opts {
 	enum sv_medium medium;
-	size_t size; /* bytes; ramfs knows no limit, the writer keeps it */
-	mode_t mode; /* of the root, setgid and sticky bits included */
-	int64_t gid; /* of the root; -1: 0 */
+	size_t size;    /* bytes; ramfs knows no limit, the writer keeps it */
+	mode_t mode;    /* of the root, setgid and sticky bits included */
+	int64_t gid;    /* of the root; -1: 0 */
+	const char *id; /* whose it is; NULL: not marked */
 };
 
 /* A new, detached, writable file system. Return: its mount's descriptor, or a negated errno. */
@@ -49,11 +50,31 @@ int sv_tmpfs_new(const struct sv_tmpfs_opts *opts, struct sv_err *err);
 /* Make a detached mount read-only and attach it on a directory (a descriptor, O_PATH will do). */
 int sv_tmpfs_attach(int mount_fd, int target_fd, struct sv_err *err);
 
+/* Attach a volume on a directory, too; where it is attached already it stays. */
+int sv_tmpfs_attach_again(int volume_fd, int target_fd, struct sv_err *err);
+
 /* A private, writable view of an attached volume. Return: a descriptor of its root. */
 int sv_tmpfs_open_rw(int target_fd, struct sv_err *err);
 
-/* Is this the root of a mount of ours: tmpfs or ramfs? Return: 1, 0, or a negated errno. */
-int sv_tmpfs_is_volume(int fd);
+/**
+ * sv_tmpfs_is_volume() - is this the root of the mount that was made for a volume?
+ * @id: sv_tmpfs_opts.id
+ *
+ * A tmpfs is told by the mark that it got when it was made, an extended attribute of its root, so
+ * that no other file system that is mounted at a volume's path is ever written to, emptied or
+ * unmounted: to mark one, one must own it. ramfs knows no attributes: it is one of ours if it is
+ * read-only, nosuid, nodev and noexec, and its root has a volume's modes.
+ *
+ * Return: 1, 0, or a negated errno.
+ */
+int sv_tmpfs_is_volume(int fd, const char *id);
+/*
+ * Whose is the file system whose root this is? Only by its mark. Return: 1 and a new string, 0, or
+ * a negated errno.
+ */
+int sv_tmpfs_owner(int fd, char **ret);
+/* Make the mount of a volume read-only, nosuid, nodev and noexec again if somebody took that away. */
+int sv_tmpfs_protect(int fd, struct sv_err *err);
 /* Is this the root of any mount? Return: 1, 0, or a negated errno. */
 int sv_tmpfs_is_mount(int fd);
 
@@ -63,8 +84,8 @@ int sv_tmpfs_detach(int parent_fd, const char *name);
 /**
  * sv_tmpfs_list() - the mounts below a directory, from /proc/self/mountinfo
  * @dir: canonical path
- * @fn:  gets the path relative to @dir; medium SV_MEDIUM_UNKNOWN: not a tmpfs or ramfs
- *       of its own. A result other than 0 ends the walk
+ * @fn:  gets the path relative to @dir, in the order of mounting; medium SV_MEDIUM_UNKNOWN: not
+ *       a whole tmpfs or ramfs. A result other than 0 ends the walk
  */
 int sv_tmpfs_list(const char *dir, int (*fn)(void *arg, const char *path, enum sv_medium medium),
 		  void *arg, struct sv_err *err);

@@ -40,6 +40,34 @@ static int make_path(const char *path)
 	return mkdir(copy, DIR_MODE) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static bool is_own(const struct stat *st)
+{
+	return st->st_uid == 0 && !(st->st_mode & 022);
+}
+
+/* Whoever may rename a directory above the root could put another root in its place. */
+static int check_parents(const char *root, struct sv_err *err)
+{
+	sv_autofree char *copy = strdup(root);
+	struct stat st;
+	char *slash;
+
+	if (!copy)
+		return sv_err_set(err, -ENOMEM, "cannot look above '%s'", root);
+	while ((slash = strrchr(copy, '/'))) {
+		*slash = '\0';
+		if (lstat(*copy ? copy : "/", &st) < 0)
+			return sv_err_set(err, -errno, "cannot stat '%s'", copy);
+		if (!is_own(&st) && (st.st_uid != 0 || !(st.st_mode & S_ISVTX)))
+			return sv_err_set(
+				err, -EPERM,
+				"'%s', above the root directory, must be owned by root and not "
+				"writable by others (it is owned by %u, mode %04o)",
+				copy, st.st_uid, st.st_mode & 07777);
+	}
+	return 0;
+}
+
 int sv_node_open(const char *root, struct sv_node *ret, struct sv_err *err)
 {
 	struct sv_node n = { .root_fd = -1 };
@@ -60,13 +88,16 @@ int sv_node_open(const char *root, struct sv_node *ret, struct sv_err *err)
 		r = sv_err_set(err, -errno, "cannot open root directory '%s'", n.root);
 		goto fail;
 	}
-	if (st.st_uid != 0 || (st.st_mode & 022)) {
+	if (!is_own(&st)) {
 		r = sv_err_set(err, -EPERM,
 			       "root directory '%s' must be owned by root and not writable by "
 			       "others (it is owned by %u, mode %04o)",
 			       n.root, st.st_uid, st.st_mode & 07777);
 		goto fail;
 	}
+	r = check_parents(n.root, err);
+	if (r < 0)
+		goto fail;
 	if (flock(n.root_fd, LOCK_EX | LOCK_NB) < 0) {
 		r = errno == EWOULDBLOCK ?
 			    sv_err_set(err, -EBUSY, "another secretvold uses root directory '%s'",
@@ -90,6 +121,122 @@ void sv_node_close(struct sv_node *n)
 	n->root = NULL;
 }
 
+/* ---- directories above the volumes ----------------------------------------------------------- */
+
+static int fault(struct sv_action *action, enum sv_fault fault, int r)
+{
+	action->fault = fault;
+	return r;
+}
+
+static int busy(struct sv_action *action, const char *path, const char *what)
+{
+	sv_err_set(&action->err, 0, "'%s' %s", path, what);
+	return fault(action, SV_FAULT_OCCUPIED, -EBUSY);
+}
+
+/* A mount's number and its root's inode: what is found by path now, and what was opened at the start. */
+static int same_place(const char *path, int fd)
+{
+	struct statx by_path, by_fd;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &by_fd) < 0)
+		return -errno;
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_MNT_ID, &by_path) < 0)
+		return 0;
+	return by_path.stx_ino == by_fd.stx_ino && by_path.stx_mnt_id == by_fd.stx_mnt_id &&
+	       by_path.stx_dev_major == by_fd.stx_dev_major &&
+	       by_path.stx_dev_minor == by_fd.stx_dev_minor;
+}
+
+/* Volumes in a root that nobody can reach would be reported as published. */
+static int check_root(const struct sv_node *n, struct sv_action *action)
+{
+	int r = same_place(n->root, n->root_fd);
+
+	if (r < 0)
+		return fault(action, SV_FAULT_MOUNT,
+			     sv_err_set(&action->err, r, "cannot stat '%s'", n->root));
+	return r ? 0 :
+		   busy(action, n->root, "has been moved away, or something is mounted over it");
+}
+
+/* Says what an element of a path that cannot be opened is. */
+static int blocked(struct sv_action *action, const char *path, int r)
+{
+	if (r == -EXDEV)
+		return busy(action, path, "is occupied by a mount that is not a volume");
+	if (r == -ENOTDIR || r == -ELOOP)
+		return busy(action, path, "is occupied by something that is no directory");
+	return fault(action, SV_FAULT_MOUNT, sv_err_set(&action->err, r, "cannot open '%s'", path));
+}
+
+/* What others may write to, they may replace: nothing is put below it. */
+static int check_own(struct sv_action *action, const char *path, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return blocked(action, path, -errno);
+	if (is_own(&st))
+		return 0;
+	return busy(action, path, "is not owned by root, or others may write to it");
+}
+
+/**
+ * open_dirs() - the directory of a path below the root, and what is missing of it is made
+ *
+ * All of it is the root's own: no link, no mount, nothing that others may change.
+ */
+static int open_dirs(const struct sv_node *n, const char *path, bool *made,
+		     struct sv_action *action)
+{
+	sv_autofree char *copy = strdup(path);
+	sv_autoclose int at = -1;
+	char *name = copy, *slash;
+	int r = copy ? 0 : blocked(action, path, -ENOMEM);
+
+	while (r == 0 && name) {
+		int fd;
+
+		slash = strchr(name, '/');
+		if (slash)
+			*slash = '\0';
+		fd = sv_open_dir(at < 0 ? n->root_fd : at, name, DIR_MODE, (gid_t)-1, false, made);
+		r = fd < 0 ? blocked(action, copy, fd) : check_own(action, copy, fd);
+		if (at >= 0)
+			close(at);
+		at = fd < 0 ? -1 : fd;
+		if (slash)
+			*slash = '/';
+		name = slash ? slash + 1 : NULL;
+	}
+	return r < 0 ? r : SV_TAKE_FD(at);
+}
+
+/* The directory that a path is in, not made; *name is the last element. Links and mounts are not passed. */
+static int open_parent(const struct sv_node *n, const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	sv_autofree char *parent = strndup(path, (size_t)(slash - path));
+
+	*name = slash + 1;
+	return parent ? sv_open_on_mount(n->root_fd, parent, O_RDONLY | O_DIRECTORY) : -ENOMEM;
+}
+
+/* The directory of a path, or what is mounted on it. */
+static int open_last(const struct sv_node *n, const char *path)
+{
+	const char *name;
+	sv_autoclose int parent = open_parent(n, path, &name);
+	int fd;
+
+	if (parent < 0)
+		return parent;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* ---- by-name links ------------------------------------------------------------------------- */
 
 /* "by-name/NS/POD" of a volume's link; its target is the volume's path from there. */
@@ -103,19 +250,21 @@ static char *name_target(const struct sv_action *action)
 	return sv_asprintf("../../../%s", action->id);
 }
 
-static int link_name(const struct sv_node *n, const struct sv_action *action, struct sv_err *err)
+static int link_name(const struct sv_node *n, struct sv_action *action)
 {
+	struct sv_err *err = &action->err;
 	sv_autofree char *dir = name_dir(action->ns, action->pod);
 	sv_autofree char *target = name_target(action);
 	char found[PATH_MAX], tmp[32];
 	sv_autoclose int fd = -1;
+	bool made = false;
 	ssize_t len;
 
 	if (!dir || !target)
 		return sv_err_set(err, -ENOMEM, "cannot link by name");
-	fd = sv_open_dirs(n->root_fd, dir, DIR_MODE, (gid_t)-1, false, NULL);
+	fd = open_dirs(n, dir, &made, action);
 	if (fd < 0)
-		return sv_err_set(err, fd, "cannot make '%s'", dir);
+		return fd;
 	if (symlinkat(target, fd, action->volume) == 0)
 		return 0;
 	if (errno != EEXIST)
@@ -160,7 +309,7 @@ static void unlink_name(const struct sv_node *n, const struct sv_action *action,
 	target = name_target(action);
 	if (!dir || !target)
 		return;
-	fd = sv_open_beneath(n->root_fd, dir, O_RDONLY | O_DIRECTORY);
+	fd = sv_open_on_mount(n->root_fd, dir, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return;
 	unlink_one(fd, action->volume, target);
@@ -168,12 +317,6 @@ static void unlink_name(const struct sv_node *n, const struct sv_action *action,
 }
 
 /* ---- publishing ---------------------------------------------------------------------------- */
-
-static int fault(struct sv_action *action, enum sv_fault fault, int r)
-{
-	action->fault = fault;
-	return r;
-}
 
 /* A result's text with the volume in front, so that it stands alone in a log. */
 static void finish(struct sv_action *action, int r)
@@ -193,9 +336,18 @@ static size_t room(const struct sv_action *action)
 	return pages(action->size_limit) * SV_ROOM_FACTOR + (1 << 20);
 }
 
+#define USAGE_DEPTH_MAX 64
+
 struct usage {
 	size_t bytes;
+	unsigned depth;
 };
+
+static void add_bytes(struct usage *u, size_t n)
+{
+	if (__builtin_add_overflow(u->bytes, n, &u->bytes))
+		u->bytes = SIZE_MAX;
+}
 
 static int add_usage(void *arg, int dirfd, const char *name, unsigned char type)
 {
@@ -206,13 +358,15 @@ static int add_usage(void *arg, int dirfd, const char *name, unsigned char type)
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	if (S_ISREG(st.st_mode))
-		u->bytes += pages((size_t)st.st_size);
-	if (S_ISDIR(st.st_mode)) {
-		sv_autoclose int fd =
-			openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		add_bytes(u,
+			  (size_t)st.st_size < SIZE_MAX / 2 ? pages((size_t)st.st_size) : SIZE_MAX);
+	if (S_ISDIR(st.st_mode) && u->depth < USAGE_DEPTH_MAX) {
+		sv_autoclose int fd = sv_open_here(dirfd, name);
 
+		u->depth++;
 		if (fd >= 0)
 			(void)sv_each_entry(fd, add_usage, u);
+		u->depth--;
 	}
 	return 0;
 }
@@ -226,7 +380,7 @@ static int check_room(const struct sv_action *action, int dirfd)
 
 	(void)sv_each_entry(dirfd, add_usage, &u);
 	for (i = 0; i < plan->n_files; i++)
-		u.bytes += pages(plan->files[i].size);
+		add_bytes(&u, pages(plan->files[i].size));
 	return u.bytes > room(action) ? -ENOSPC : 0;
 }
 
@@ -240,28 +394,13 @@ static void take_written(struct sv_action *action, struct sv_written *w)
 	action->current_ms = w->made_ms;
 }
 
-static int busy(struct sv_action *action, const char *what)
+/* Files stand where the volume is to be: they are not ours to cover. */
+static int check_empty(int fd, struct sv_action *action)
 {
-	sv_err_set(&action->err, 0, "'%s' is occupied by %s", action->id, what);
-	return -EBUSY;
-}
-
-/* Something else stands where the volume is to be: it is not ours to cover. */
-static int check_target(int fd, struct sv_action *action)
-{
-	int r = sv_tmpfs_is_mount(fd);
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 	const struct dirent *e;
-	DIR *dir;
-	int copy;
 
-	if (r < 0)
-		return fault(action, SV_FAULT_MOUNT,
-			     sv_err_set(&action->err, r, "cannot stat '%s'", action->id));
-	if (r > 0)
-		return fault(action, SV_FAULT_OCCUPIED,
-			     busy(action, "a mount that is not a volume"));
-	copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = copy < 0 ? NULL : fdopendir(copy);
 	if (!dir) {
 		r = -errno;
 		if (copy >= 0)
@@ -272,27 +411,28 @@ static int check_target(int fd, struct sv_action *action)
 	while ((e = readdir(dir)) && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0))
 		;
 	closedir(dir);
-	if (e)
-		return fault(action, SV_FAULT_OCCUPIED,
-			     busy(action, "files that are not a volume's"));
-	return 0;
+	return e ? busy(action, action->id, "is occupied by files that are not a volume's") : 0;
+}
+
+/* The directory that a volume is to be attached on. */
+static int open_target(const struct sv_node *n, struct sv_action *action)
+{
+	bool made = false;
+	sv_autoclose int target = open_dirs(n, action->id, &made, action);
+	int r = target < 0 ? target : 0;
+
+	if (r == 0 && !made)
+		r = check_empty(target, action);
+	return r < 0 ? r : SV_TAKE_FD(target);
 }
 
 static int attach(const struct sv_node *n, struct sv_action *action, int mnt)
 {
-	bool made = false;
-	sv_autoclose int target =
-		sv_open_dirs(n->root_fd, action->id, DIR_MODE, (gid_t)-1, false, &made);
+	sv_autoclose int target = open_target(n, action);
 	int r;
 
 	if (target < 0)
-		return fault(
-			action,
-			target == -ENOTDIR || target == -ELOOP ? SV_FAULT_OCCUPIED : SV_FAULT_MOUNT,
-			sv_err_set(&action->err, target, "cannot make directory '%s'", action->id));
-	r = made ? 0 : check_target(target, action);
-	if (r < 0)
-		return r;
+		return target;
 	r = sv_tmpfs_attach(mnt, target, &action->err);
 	return r < 0 ? fault(action, SV_FAULT_MOUNT, r) : 0;
 }
@@ -313,6 +453,7 @@ static int publish_new(const struct sv_node *n, struct sv_action *action)
 		.size = room(action),
 		.mode = sv_plan_root_mode(action->plan),
 		.gid = action->plan->fs_group,
+		.id = action->id,
 	};
 	struct sv_written w = { 0 };
 	sv_autoclose int mnt = -1;
@@ -381,40 +522,168 @@ static int publish_over(const struct sv_node *n, struct sv_action *action, int t
 	return 0;
 }
 
-/* The volume's directory, or -ENOENT; a mount on it is entered. */
-static int open_volume(const struct sv_node *n, const struct sv_action *action)
+/* ---- what others have moved or covered --------------------------------------------------------- */
+
+/* Overwrites and unmounts a volume. Return: 1, 0 if it is not there, or a negated errno. */
+static int take_down(int parent, const char *name, const char *id, struct sv_err *err)
 {
-	return sv_open_beneath(n->root_fd, action->id, O_RDONLY | O_DIRECTORY);
+	int r, gone = 0;
+
+	for (;;) { /* something may come on top of it, and be unmounted instead */
+		sv_autoclose int target =
+			openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		sv_autoclose int dirfd = -1;
+
+		if (target < 0)
+			return gone || errno == ENOENT || errno == ENOTDIR ? gone : -errno;
+		r = sv_tmpfs_is_volume(target, id);
+		if (r <= 0)
+			return gone ? gone : r;
+		dirfd = sv_tmpfs_open_rw(target, err);
+		/* First the content: whoever still has the mount keeps no secret (R75) */
+		r = dirfd < 0 ? dirfd : sv_atomic_empty(dirfd);
+		if (r == 0)
+			r = sv_tmpfs_detach(parent, name);
+		if (r < 0)
+			return r;
+		gone = 1;
+	}
+}
+
+struct search {
+	const struct sv_node *n;
+	const char *id;
+	unsigned at_path; /* file systems like a volume's that are mounted at its path */
+	bool last;        /* the last mount there is one */
+	char *path;       /* where the volume is, if that is another one; owned */
+};
+
+static int search_one(void *arg, const char *path, enum sv_medium medium)
+{
+	struct search *s = arg;
+	sv_autofree char *owner = NULL;
+	sv_autoclose int fd = -1;
+
+	if (strcmp(path, s->id) == 0) {
+		s->last = medium != SV_MEDIUM_UNKNOWN;
+		s->at_path += s->last;
+		return 0;
+	}
+	if (medium == SV_MEDIUM_UNKNOWN || s->path)
+		return 0;
+	fd = sv_open_beneath(s->n->root_fd, path, O_RDONLY | O_DIRECTORY);
+	if (fd < 0 || sv_tmpfs_owner(fd, &owner) <= 0 || strcmp(owner, s->id) != 0)
+		return 0;
+	s->path = strdup(path);
+	return s->path ? 0 : -ENOMEM;
+}
+
+/**
+ * search() - what became of a volume that is not seen at its path?
+ * @reachable: the path leads to what is mounted there last
+ * @moved:     where it is now, below the root; NULL if it is not. Owned by the caller
+ *
+ * Return: 1 if it may be at its path, below something else; 0; or a negated errno.
+ */
+static int search(const struct sv_node *n, struct sv_action *action, bool reachable, char **moved)
+{
+	struct search s = { .n = n, .id = action->id };
+	int r = sv_tmpfs_list(n->root, search_one, &s, &action->err);
+
+	if (r < 0) {
+		free(s.path);
+		return fault(action, SV_FAULT_MOUNT, r);
+	}
+	*moved = s.path;
+	return s.at_path > (reachable && s.last ? 1U : 0U);
+}
+
+/* A directory above it was renamed: containers still see it, so it is not made anew. */
+static int bring_back(const struct sv_node *n, struct sv_action *action, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	sv_autofree char *parent_path = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+	sv_autoclose int volume = sv_open_beneath(n->root_fd, path, O_RDONLY | O_DIRECTORY);
+	sv_autoclose int parent = -1, target = -1;
+	int r;
+
+	if (parent_path)
+		parent = sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY);
+	if (volume < 0 || parent < 0)
+		return fault(action, SV_FAULT_MOUNT,
+			     sv_err_set(&action->err, volume < 0 ? volume : parent,
+					"cannot open '%s'", path));
+	target = open_target(n, action);
+	if (target < 0)
+		return target;
+	r = sv_tmpfs_attach_again(volume, target, &action->err);
+	if (r == 0)
+		r = sv_tmpfs_detach(parent, slash ? slash + 1 : path);
+	return r < 0 ? fault(action, SV_FAULT_MOUNT, r) : 0;
+}
+
+/* Nothing is put over what is not ours, and a volume below it is still there. */
+static int covered(const struct sv_node *n, struct sv_action *action)
+{
+	sv_autoclose int target = open_target(n, action); /* it says what is in the way */
+
+	action->covered = true;
+	return target < 0 ? target : busy(action, action->id, "was covered until now");
+}
+
+/* The volume's descriptor: 0 if it is not there, and was not moved or covered either. */
+static int find_volume(const struct sv_node *n, struct sv_action *action, int *ret)
+{
+	sv_autofree char *moved = NULL;
+	sv_autoclose int fd = open_last(n, action->id);
+	int r = fd < 0 ? fd : sv_tmpfs_is_volume(fd, action->id), s = 0;
+
+	if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -ELOOP && r != -EXDEV)
+		return blocked(action, action->id, r);
+	if (r <= 0 && action->mounted) {
+		s = search(n, action, r == 0, &moved);
+		if (s < 0)
+			return s;
+		if (s > 0 && !moved)
+			return covered(n, action);
+	}
+	if (moved) {
+		r = bring_back(n, action, moved);
+		if (r < 0)
+			return r;
+		sv_remove_dirs(n->root_fd, moved, 0);
+		if (fd >= 0)
+			close(fd);
+		fd = open_last(n, action->id);
+		r = fd < 0 ? fd : sv_tmpfs_is_volume(fd, action->id);
+	}
+	if (r <= 0)
+		return 0;
+	*ret = SV_TAKE_FD(fd);
+	return 1;
 }
 
 static int sync_volume(const struct sv_node *n, struct sv_action *action)
 {
 	sv_autoclose int target = -1;
-	int r = 0;
+	int r = check_root(n, action);
 
-	if (action->mounted) {
-		target = open_volume(n, action);
-		r = target < 0 ? target : sv_tmpfs_is_volume(target);
-		if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
-			r = 0; /* gone; any other failure does not say so */
-		if (r < 0)
-			return fault(action, SV_FAULT_MOUNT,
-				     sv_err_set(&action->err, r, "cannot open '%s'", action->id));
+	if (r < 0) {
+		action->covered = true;
+		return r;
 	}
+	r = find_volume(n, action, &target);
+	if (r < 0)
+		return r;
 	action->is_mounted = r > 0;
+	if (r > 0)
+		r = sv_tmpfs_protect(target, &action->err);
+	if (r < 0)
+		return fault(action, SV_FAULT_MOUNT, r);
 	r = action->is_mounted ? publish_over(n, action, target) : publish_new(n, action);
-	if (r < 0 && !action->mounted && action->fault == SV_FAULT_OCCUPIED &&
-	    action->generation > 1) {
-		/* by the volume that we had, perhaps, and which something covered for a while */
-		target = open_volume(n, action);
-		if (target >= 0 && sv_tmpfs_is_volume(target) > 0) {
-			action->is_mounted = true;
-			r = publish_over(n, action, target);
-		}
-	}
 	if (r == 0) {
 		unlink_name(n, action, action->former_ns, action->former_pod);
-		r = link_name(n, action, &action->err);
+		r = link_name(n, action);
 		if (r < 0)
 			action->fault = SV_FAULT_WRITE;
 	}
@@ -425,12 +694,12 @@ static int sync_volume(const struct sv_node *n, struct sv_action *action)
 
 static int clean_volume(const struct sv_node *n, struct sv_action *action)
 {
-	sv_autoclose int target = open_volume(n, action);
+	sv_autoclose int target = open_last(n, action->id);
 	sv_autoclose int dirfd = -1;
 	size_t i, left = 0;
-	int r = target < 0 ? target : sv_tmpfs_is_volume(target);
+	int r = target < 0 ? target : sv_tmpfs_is_volume(target, action->id);
 
-	if (r == 0 || r == -ENOENT)
+	if (r == 0 || r == -ENOENT || r == -EXDEV)
 		return 0; /* gone, and its generations with it */
 	if (r > 0)
 		r = dirfd = sv_tmpfs_open_rw(target, &action->err);
@@ -452,43 +721,54 @@ static int clean_volume(const struct sv_node *n, struct sv_action *action)
 	return r < 0 ? fault(action, SV_FAULT_WRITE, r) : 0;
 }
 
+static int take_down_at(const struct sv_node *n, struct sv_action *action, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	sv_autofree char *above = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+	sv_autoclose int parent = -1;
+
+	if (above)
+		parent = sv_open_beneath(n->root_fd, above, O_RDONLY | O_DIRECTORY);
+	return parent < 0 ? parent :
+			    take_down(parent, slash ? slash + 1 : path, action->id, &action->err);
+}
+
+/* The volume is not at its path: it is gone, or somewhere else, or below something. */
+static int remove_hidden(const struct sv_node *n, struct sv_action *action, bool reachable)
+{
+	int r;
+
+	for (;;) {
+		sv_autofree char *moved = NULL;
+
+		r = search(n, action, reachable, &moved);
+		if (r > 0 && !moved)
+			return busy(action, action->id,
+				    "is covered by a mount that is not a volume");
+		if (r < 0 || !moved)
+			return r;
+		r = take_down_at(n, action, moved);
+		if (r <= 0)
+			return r;
+		sv_remove_dirs(n->root_fd, moved, 0);
+	}
+}
+
 static int remove_volume(const struct sv_node *n, struct sv_action *action)
 {
-	const char *slash = strrchr(action->id, '/');
-	sv_autofree char *parent_path = strndup(action->id, (size_t)(slash - action->id));
-	sv_autoclose int parent = -1, target = -1;
-	int r;
+	const char *name;
+	sv_autoclose int parent = open_parent(n, action->id, &name);
+	int r = parent < 0 ? parent : take_down(parent, name, action->id, &action->err);
 
 	unlink_name(n, action, action->former_ns, action->former_pod);
 	unlink_name(n, action, action->ns, action->pod);
-	parent = parent_path ? sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY) :
-			       -ENOMEM;
-	if (parent >= 0)
-		target = openat(parent, slash + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (parent < 0 || target < 0) {
-		r = parent < 0 ? parent : -errno;
-		if (r != -ENOENT)
-			return fault(action, SV_FAULT_MOUNT,
-				     sv_err_set(&action->err, r, "cannot open '%s'", action->id));
-		action->is_mounted = false;
-		return 0;
-	}
-	r = sv_tmpfs_is_volume(target);
-	if (r > 0) {
-		sv_autoclose int dirfd = sv_tmpfs_open_rw(target, &action->err);
-
-		/* First the content: whoever still has the mount keeps no secret (R75) */
-		r = dirfd < 0 ? dirfd : sv_atomic_empty(dirfd);
-		if (r == 0)
-			r = sv_tmpfs_detach(parent, slash + 1);
-		if (r < 0)
-			return fault(
-				action, SV_FAULT_MOUNT,
-				sv_err_set(&action->err, r, "cannot take down '%s'", action->id));
-	}
+	if (r == 0 || r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EXDEV)
+		r = remove_hidden(n, action, r == 0);
+	if (r == -EBUSY && action->fault == SV_FAULT_OCCUPIED)
+		return r;
 	if (r < 0)
 		return fault(action, SV_FAULT_MOUNT,
-			     sv_err_set(&action->err, r, "cannot stat '%s'", action->id));
+			     sv_err_set(&action->err, r, "cannot take down '%s'", action->id));
 	action->is_mounted = false;
 	sv_remove_dirs(n->root_fd, action->id, 1);
 	return 0;
@@ -532,14 +812,16 @@ static bool is_id(const char *path)
 	return *name && !strchr(name, '/');
 }
 
-/* A volume that is mounted, and the by-name link that leads to it. */
+/* A volume that is mounted, it seems, and the by-name link that leads to it. */
 struct found {
 	char *target; /* of the link: "../../../pods/UID/…" */
 	enum sv_medium medium;
-	char *ns, *pod; /* "" until the link is seen */
+	unsigned n_mounts; /* at its path; 0: it was moved, and tells by its mark where from */
+	char *ns, *pod;    /* "" until the link is seen */
 };
 
 struct adopter {
+	const struct sv_node *n;
 	struct sv_strmap found; /* target -> struct found */
 	const char *ns, *pod;   /* of the links being swept */
 	bool failed;
@@ -553,33 +835,63 @@ static void found_free(struct found *f)
 	free(f);
 }
 
-/* Mounts are listed in their order: of several on one path the last is what is seen there. */
-static int adopt_one(void *arg, const char *path, enum sv_medium medium)
+static int note_found(struct adopter *a, const char *id, enum sv_medium medium, bool at_path)
 {
-	struct adopter *a = arg;
+	sv_autofree char *target = sv_asprintf("../../../%s", id);
 	struct found *f;
-	char *target;
 
-	if (!is_id(path))
-		return 0;
-	target = sv_asprintf("../../../%s", path);
 	if (!target)
 		return -ENOMEM;
 	f = sv_strmap_get(&a->found, target);
-	if (f) {
-		free(target);
+	if (!f) {
+		f = calloc(1, sizeof(*f));
+		if (!f || sv_strmap_put(&a->found, target, f) < 0) {
+			free(f);
+			return -ENOMEM;
+		}
+		f->target = SV_TAKE(target);
+	}
+	/* of several on one path ours, if it is among them, is the first: it covers nothing */
+	if (f->medium == SV_MEDIUM_UNKNOWN)
 		f->medium = medium;
-		return 0;
-	}
-	f = calloc(1, sizeof(*f));
-	if (!f || sv_strmap_put(&a->found, target, f) < 0) {
-		free(target);
-		free(f);
-		return -ENOMEM;
-	}
-	f->target = target;
-	f->medium = medium;
+	f->n_mounts += at_path;
 	return 0;
+}
+
+/* A mount below the root: at a volume's path, or a volume that was moved from its own. */
+static int adopt_one(void *arg, const char *path, enum sv_medium medium)
+{
+	struct adopter *a = arg;
+	sv_autofree char *owner = NULL;
+	sv_autoclose int fd = -1;
+	int r = is_id(path) ? note_found(a, path, medium, true) : 0;
+
+	if (r < 0 || medium == SV_MEDIUM_UNKNOWN)
+		return r;
+	fd = sv_open_beneath(a->n->root_fd, path, O_RDONLY | O_DIRECTORY);
+	r = fd < 0 ? fd : sv_tmpfs_owner(fd, &owner);
+	if (r <= 0) /* what cannot be opened is covered: at a volume's path it is noted */
+		return r == -ENOMEM ? r : 0;
+	return strcmp(owner, path) != 0 && is_id(owner) ? note_found(a, owner, medium, false) : 0;
+}
+
+/*
+ * Ours, or perhaps below something that is not: then it is as if it had been covered just now.
+ * Return: 1, 0 or a negated errno.
+ */
+static int is_ours(const struct sv_node *n, const struct found *f)
+{
+	const char *id = f->target + strlen("../../../");
+	sv_autoclose int fd = -1;
+
+	if (f->medium == SV_MEDIUM_UNKNOWN)
+		return 0;
+	if (f->n_mounts != 1)
+		return 1;
+	fd = open_last(n, id);
+	if (fd == -EXDEV)
+		return 1;
+	return fd < 0 ? fd : sv_tmpfs_is_volume(fd, id);
 }
 
 /*
@@ -592,8 +904,7 @@ static int sweep_pods(void *arg, int dirfd, const char *name, unsigned char type
 
 	(void)type;
 	if (*depth < 3) {
-		sv_autoclose int fd =
-			openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		sv_autoclose int fd = sv_open_here(dirfd, name);
 
 		if (fd < 0)
 			return 0;
@@ -633,7 +944,7 @@ static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type
 static int sweep_names(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	struct adopter *a = arg;
-	sv_autoclose int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	sv_autoclose int fd = sv_open_here(dirfd, name);
 
 	(void)type;
 	if (fd < 0)
@@ -653,16 +964,16 @@ static int sweep_names(void *arg, int dirfd, const char *name, unsigned char typ
 int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *err)
 {
 	sv_autoclose int pods = -1, names = -1;
-	struct adopter a = { .failed = false };
+	struct adopter a = { .n = n };
 	unsigned depth = 0;
 	size_t i;
 	int r = sv_tmpfs_list(n->root, adopt_one, &a, err);
 
 	if (r == 0) {
-		pods = sv_open_beneath(n->root_fd, "pods", O_RDONLY | O_DIRECTORY);
+		pods = sv_open_here(n->root_fd, "pods");
 		if (pods >= 0)
 			(void)sv_each_entry(pods, sweep_pods, &depth);
-		names = sv_open_beneath(n->root_fd, "by-name", O_RDONLY | O_DIRECTORY);
+		names = sv_open_here(n->root_fd, "by-name");
 		if (names >= 0)
 			(void)sv_each_entry(names, sweep_names, &a);
 		if (a.failed)
@@ -671,8 +982,11 @@ int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *e
 	for (i = 0; i < a.found.n; i++) {
 		struct found *f = a.found.entries[i].value;
 
-		if (r == 0 &&
-		    f->medium != SV_MEDIUM_UNKNOWN) /* else: not one of ours, or covered */
+		int own = r == 0 ? is_ours(n, f) : 0;
+
+		if (own < 0)
+			r = own;
+		if (own > 0)
 			r = fn(arg, f->target + strlen("../../../"), f->medium, f->ns ? f->ns : "",
 			       f->pod ? f->pod : "");
 		found_free(f);

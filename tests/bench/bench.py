@@ -5,7 +5,8 @@
 The floor (floor.c) makes the same volumes by raw system calls, on the same kind of file
 system, turn and turn about with what is measured. Every figure that has a goal is marked ok or
 MISSED. One manifest file holds one Pod and its Secret as two documents: the form in which a
-manifest is edited, and one change of a file is then one change of a volume.
+manifest is edited, and one change of a file is then one change of a volume. What comes from an API
+server is in kube_api.py.
 
 Everything happens in a private mount namespace, on tmpfs, as /run is. Needs root.
 """
@@ -27,6 +28,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import kube_api
+from kube_api import percentile
 
 NAMESPACE = "bench"
 VOLUME = "secret"
@@ -73,11 +77,6 @@ def until(what, condition, wait=time.sleep):
         if passed > DEADLINE_S:
             raise BenchError(f"{what}: not within {DEADLINE_S} s")
         wait(max(0.001, passed / 100))
-
-
-def percentile(values, percent):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def ratio(values, floors):
@@ -371,6 +370,7 @@ class Report:
     def __init__(self):
         self.rows = []
         self.errors = []
+        self.skipped = []
 
     def add(self, section, name, figure, unit, limit=None, note=""):
         """One line; `limit` is the most that the goal allows."""
@@ -386,6 +386,10 @@ class Report:
     def fail(self, section, message):
         self.errors.append({"section": section, "error": message})
         print(f"{section:<8} NOT MEASURED: {message}", flush=True)
+
+    def skip(self, section, reason):
+        self.skipped.append({"section": section, "reason": reason})
+        print(f"{section:<8} SKIPPED: {reason}", flush=True)
 
     def missed(self):
         return [row for row in self.rows if row["ok"] is False]
@@ -592,8 +596,15 @@ class Bench:
                         note=f"{wakeups_after - wakeups} in {seconds} s, all threads")
         self.report.add("idle", f"processor time in {seconds} s", cpu_ms_after - cpu_ms, "ms")
 
+    def kube(self):
+        try:
+            kube_api.measure(self.report.add, self.args.build, self.args.outage,
+                             100 if self.args.quick else kube_api.N_UPDATES)
+        except kube_api.harness.Skip as e:
+            self.report.skip("kube", str(e))
 
-SECTIONS = ("publish", "library", "update", "restart", "remove", "memory", "idle")
+
+SECTIONS = ("publish", "library", "update", "restart", "remove", "memory", "idle", "kube")
 
 
 # ---- main --------------------------------------------------------------------------------------
@@ -605,9 +616,12 @@ def parse_args():
                         help="repeatable: " + ", ".join(SECTIONS))
     parser.add_argument("--json", metavar="FILE", help="where the JSON goes (BUILD/bench.json)")
     parser.add_argument("--quick", action="store_true", help="no repeats, no 5000")
+    parser.add_argument("--outage", type=int, metavar="SECONDS",
+                        help="how long the API server is away (60; with --quick 10)")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a goal is missed")
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)
+    args.outage = args.outage or (10 if args.quick else 60)
     args.json = os.path.abspath(args.json or os.path.join(args.build, "bench.json"))
     return args
 
@@ -626,7 +640,7 @@ def run_sections(args, work, report):
             continue
         try:
             getattr(bench, section)()
-        except (BenchError, OSError, subprocess.SubprocessError) as e:
+        except (BenchError, OSError, subprocess.SubprocessError, AssertionError) as e:
             report.fail(section, str(e))
 
 
@@ -652,13 +666,15 @@ def main():
     result["machine"]["loadAtEnd"] = os.getloadavg()[0]
     result["figures"] = report.rows
     result["errors"] = report.errors
+    result["skipped"] = report.skipped
     with open(args.json, "w", encoding="utf-8") as f:
         json.dump(result, f, indent=1)
         f.write("\n")
     print(json.dumps(result))
     goals = [row for row in report.rows if row["ok"] is not None]
     print(f"{len(goals) - len(report.missed())} of {len(goals)} goals met, "
-          f"{len(report.errors)} sections not measured, {result['seconds']} s; {args.json}")
+          f"{len(report.errors)} sections not measured, {len(report.skipped)} skipped, "
+          f"{result['seconds']} s; {args.json}")
     return 1 if report.errors or (args.strict and report.missed()) else 0
 
 

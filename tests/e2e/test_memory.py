@@ -259,7 +259,7 @@ def two_hundred_secrets_of_a_mebibyte_take_little_memory():
             value = os.urandom(MIB // 2 + 1000 * i).hex()[:MIB]
             d.put_objects("%03d.yaml" % i, secret("s%d" % i, {"k": value}),
                           pod("p%d" % i, {"v": "s%d" % i}))
-        d.start()
+        d.start(wait_ready=False).wait_ready(120)
         for i in range(200):
             check_eq(published(d, "p%d" % i)["files"][0]["size"], MIB, "size of p%d" % i)
         poll_until(lambda: memory(d.process.pid)["VmRSS"] < 20 * MIB, "less than 20 MiB", KNOWN_S)

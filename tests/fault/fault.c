@@ -52,6 +52,8 @@ enum function {
 	F_MOVE_MOUNT,
 	F_OPEN_TREE,
 	F_UMOUNT2,
+	F_FSETXATTR,
+	F_FGETXATTR,
 	F_GETRANDOM,
 	F_TABLE,
 	N_FUNCTIONS,
@@ -89,6 +91,8 @@ static const struct {
 	[F_MOVE_MOUNT] = { "move_mount", { ENOSPC, EBUSY, ENOMEM } },
 	[F_OPEN_TREE] = { "open_tree", { EMFILE, ENOMEM } },
 	[F_UMOUNT2] = { "umount2", { EBUSY, ENOMEM } },
+	[F_FSETXATTR] = { "fsetxattr", { EIO, ENOSPC } },
+	[F_FGETXATTR] = { "fgetxattr", { EIO, ENOMEM } },
 	[F_GETRANDOM] = { "getrandom", { EAGAIN } },
 	[F_TABLE] = { "mnt_table_parse_file", { EMFILE, ENOMEM } },
 };
@@ -350,6 +354,9 @@ WRAP(F_MOVE_MOUNT, int, move_mount, (int a, const char *p, int b, const char *q,
      (a, p, b, q, flags))
 WRAP(F_OPEN_TREE, int, open_tree, (int fd, const char *p, unsigned flags), (fd, p, flags))
 WRAP(F_UMOUNT2, int, umount2, (const char *p, int flags), (p, flags))
+WRAP(F_FSETXATTR, int, fsetxattr, (int fd, const char *k, const void *v, size_t n, int flags),
+     (fd, k, v, n, flags))
+WRAP(F_FGETXATTR, ssize_t, fgetxattr, (int fd, const char *k, void *v, size_t n), (fd, k, v, n))
 WRAP(F_GETRANDOM, ssize_t, getrandom, (void *b, size_t n, unsigned flags), (b, n, flags))
 
 #define WRAP_POINTER(f, type, name, params, args)              \

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an API server sends, and how to get there, with every allocation failing in turn. */
 #include <errno.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../../daemon/source/kube_auth.h"
 #include "../../lib/core/kubeconfig.h"
 #include "../../lib/core/recorder.h"
 #include "../../lib/core/stream.h"
@@ -169,9 +173,104 @@ START_TEST(an_event_is_sent_whole_or_later)
 }
 END_TEST
 
+/* ---- credentials --------------------------------------------------------------------------- */
+
+/* Certificate and key in one text. */
+static char *make_pair(void)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	BIO *bio = BIO_new(BIO_s_mem());
+	X509 *cert = X509_new();
+	char *ptr, *text;
+	long len;
+
+	ck_assert(key && bio && cert);
+	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_set_pubkey(cert, key);
+	ck_assert_int_gt(X509_sign(cert, key, EVP_sha256()), 0);
+	ck_assert_int_eq(PEM_write_bio_X509(bio, cert), 1);
+	ck_assert_int_eq(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
+	len = BIO_get_mem_data(bio, &ptr);
+	text = strndup(ptr, (size_t)len);
+	ck_assert_ptr_nonnull(text);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	return text;
+}
+
+static void write_credentials(const char *pair, const char *token)
+{
+	t_write(t_dirfd, "pair.pem", pair);
+	t_write(t_dirfd, "token", token);
+	t_write(t_dirfd, "kubeconfig",
+		"clusters: [{name: c, cluster: {server: 'https://h', certificate-authority: pair.pem}}]\n"
+		"users: [{name: u, user: {client-certificate: pair.pem, client-key: pair.pem, "
+		"tokenFile: token}}]\n"
+		"contexts: [{name: x, context: {cluster: c, user: u}}]\n"
+		"current-context: x\n");
+}
+
+static void are_whole(const struct sv_kube_auth *a, const char *authorization)
+{
+	const struct sv_kube_access *access = sv_kube_auth_access(a);
+
+	ck_assert_msg(access->server && access->ca.len && access->cert.len && access->key.len &&
+			      access->expires_ms &&
+			      strcmp(access->authorization, authorization) == 0,
+		      "not whole after %s", fault_text());
+}
+
+/*
+ * OpenSSL does not tell lack of memory from a bad key everywhere. So the test is that what is in
+ * order is used as soon as there is memory. It allocates thousands of times: of those, every 61st.
+ */
+START_TEST(credentials_are_new_as_a_whole_or_as_before)
+{
+	sv_autofree char *path = sv_asprintf("%s/kubeconfig", t_dir), *one = make_pair(),
+			 *two = make_pair();
+	struct sv_kube_auth_opts opts = { .kubeconfig = path };
+	struct fault_loop loop = { .scope = FAULT_ALL };
+	struct sv_kube_auth *a = NULL;
+	int n_fds = fault_open_fds();
+
+	FAULT_EACH(loop)
+	{
+		struct sv_err err = { "" };
+		int r;
+
+		write_credentials(one, "one");
+		ck_assert_int_eq(sv_kube_auth_new(&opts, &a, NULL), 0);
+		write_credentials(two, "two");
+		fault_on(&loop);
+		r = sv_kube_auth_refresh(a, false, &err);
+		fault_off();
+		ck_assert_msg(r != 0, "no change after %s", fault_text());
+		are_whole(a, r == SV_KUBE_AUTH_E_CHANGED ? "Authorization: Bearer two" :
+							   "Authorization: Bearer one");
+		if (r != SV_KUBE_AUTH_E_CHANGED) {
+			ck_assert_msg(*err.msg && (r < 0 || strstr(fault_text(), "alloc") ||
+						   strstr(fault_text(), "open")),
+				      "%d, '%s' after %s", r, err.msg, fault_text());
+			r = sv_kube_auth_refresh(a, false, &err);
+			ck_assert_msg(r == SV_KUBE_AUTH_E_CHANGED, "%d, '%s' after %s", r, err.msg,
+				      fault_text());
+		}
+		sv_kube_auth_free(a);
+		ck_assert_int_eq(fault_open_fds(), n_fds);
+		if (loop.call > 100 && !loop.lasting)
+			loop.call += 60;
+	}
+	ck_assert_uint_ge(loop.fired, 100);
+}
+END_TEST
+
 T_SUITE(fault_api)
 {
+	T_AROUND(t_enter_place, t_leave_place);
 	T_TEST(an_answer_is_cut_whole_or_not_at_all);
 	T_TEST(an_event_is_sent_whole_or_later);
 	T_TEST(a_kubeconfig_is_read_whole_or_not_at_all);
+	T_TEST(credentials_are_new_as_a_whole_or_as_before);
 }

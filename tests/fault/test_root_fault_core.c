@@ -216,9 +216,9 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 		fault_on(&loop);
 		r = sv_catalog_new(NULL, NULL, &c);
 		if (r == 0)
-			r = sv_catalog_set(c, "/m/a.yaml", &a, true, 1);
+			r = sv_catalog_set(c, "/m/a.yaml", &a, true, 1, NULL);
 		if (r == 0)
-			r = sv_catalog_set(c, "/m/a.yaml", &b, false, 2);
+			r = sv_catalog_set(c, "/m/a.yaml", &b, false, 2, NULL);
 		if (r == 0)
 			r = sv_catalog_fail(c, "/m/a.yaml", 1, "InvalidManifest", "bad", 3);
 		fault_off();
@@ -229,7 +229,7 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 			ck_assert_int_eq(sv_manifest_parse(text, strlen(text), SV_FORMAT_YAML, NULL,
 							   &a, &err, NULL),
 					 0);
-			ck_assert_int_eq(sv_catalog_set(c, "/m/a.yaml", &a, false, 4), 0);
+			ck_assert_int_eq(sv_catalog_set(c, "/m/a.yaml", &a, false, 4, NULL), 0);
 			sv_catalog_count(c, &counts);
 			ck_assert_msg(counts.pods == 1 && counts.secrets == 1,
 				      "%zu pods, %zu secrets after %s", counts.pods, counts.secrets,

@@ -126,7 +126,14 @@ static bool is_volume(const char *id)
 {
 	sv_autoclose int fd = open_at(id);
 
-	return fd >= 0 && sv_tmpfs_is_volume(fd) == 1;
+	return fd >= 0 && sv_tmpfs_is_volume(fd, id) == 1;
+}
+
+static bool leads_to_mount(const char *path)
+{
+	sv_autoclose int fd = open_at(path);
+
+	return fd >= 0 && sv_tmpfs_is_mount(fd) == 1;
 }
 
 /* A volume, or ..data in it; old generations are left out: "..GEN" is the name of them all. */
@@ -607,7 +614,8 @@ START_TEST(an_adoption_finds_every_volume_or_fails)
 				      fault_text());
 		}
 		ck_assert(is_volume(ID) && is_volume(OTHER_ID));
-		ck_assert_msg(is_volume("by-name/default/p/v") && is_volume("by-name/default/p2/v"),
+		ck_assert_msg(leads_to_mount("by-name/default/p/v") &&
+				      leads_to_mount("by-name/default/p2/v"),
 			      "a link is lost after %s", fault_text());
 		n_adopted = 0;
 		*err.msg = '\0';

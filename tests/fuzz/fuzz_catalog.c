@@ -165,7 +165,7 @@ static void set(struct fuzz_in *in, unsigned at)
 	MUST(sv_manifest_parse(text.ptr, text.len, SV_FORMAT_JSON, NULL, &m, &err, NULL) == 0);
 	MUST(m.n_objects == f->n);
 	f->exposed = fuzz_one_in(in, 2);
-	MUST(sv_catalog_set(t.c, file_names[at], &m, f->exposed, 1000) == 0);
+	MUST(sv_catalog_set(t.c, file_names[at], &m, f->exposed, 1000, NULL) == 0);
 	MUST(m.n_objects == 0);
 }
 

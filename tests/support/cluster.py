@@ -15,13 +15,17 @@
 
 The programs that start and stop it are no part of this repository: a directory with `up` and
 `down`, named by the environment variable SV_CLUSTER, by default ../shared/cluster beside the
-repository. Without it, or without etcd, kubectl, openssl, xz or curl, tests are skipped and say
-why. A cluster that KUBECONFIG names is somebody's, and never used.
+repository. `up` starts it on loopback, at ten ports from CLUSTER_PORT on, and returns when it is
+ready; in CLUSTER_DIR it leaves admin.kubeconfig, node.kubeconfig, node-b.kubeconfig, pki/ca.crt,
+log/, and run/kube-apiserver.pid, and started once more it starts what has ended. `down --purge`
+ends it and removes that directory. Without them, or without etcd, kubectl, openssl, xz or curl,
+tests are skipped and say why. A cluster that KUBECONFIG names is somebody's, and never used.
 
 Each Cluster has a state directory and ten ports of its own, so that suites may run at the same
 time. It ends with the suite that started it, also when that is killed.
 """
 
+import http.client
 import json
 import os
 import re
@@ -29,6 +33,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -231,6 +236,56 @@ class Cluster:
         self.start_apiserver()
 
     # -- objects
+
+    def request(self, method, path, body=None, content_type="application/json", want=(200, 201),
+                as_user="admin"):
+        """The answer's object: over one connection a thread, much quicker than kubectl."""
+        mine = self.__dict__.setdefault("_connections", threading.local())
+        connections = mine.__dict__.setdefault("by_user", {})
+        if as_user not in connections:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            context.load_cert_chain(os.path.join(self.dir, "pki", as_user + ".crt"),
+                                    os.path.join(self.dir, "pki", as_user + ".key"))
+            connections[as_user] = http.client.HTTPSConnection("127.0.0.1", self.port,
+                                                               context=context, timeout=30)
+        connection = connections[as_user]
+        text = None if body is None else json.dumps(body)
+        for last in (False, True):
+            try:
+                connection.request(method, path, text, {"Content-Type": content_type})
+                answer = connection.getresponse()
+                data = answer.read()
+                break
+            except (http.client.HTTPException, OSError):  # the server closes idle connections
+                connection.close()
+                if last:
+                    raise
+        if want and answer.status not in want:
+            raise AssertionError("%s %s: %d %s" % (method, path, answer.status,
+                                                   harness.shorten(data.decode())))
+        return json.loads(data)
+
+    @staticmethod
+    def path_of(kind, name="", namespace="default"):
+        return "/api/v1/namespaces/%s/%ss%s" % (namespace, kind.lower(), "/" + name if name else "")
+
+    def create(self, *objects):
+        """Pods and Secrets, which must not exist yet; a Pod is bound to the node if it says nothing."""
+        for o in objects:
+            if o["kind"] == "Pod":
+                o["spec"].setdefault("nodeName", self.node_name)
+            self.request("POST", self.path_of(o["kind"], "", o["metadata"].get("namespace", "default")),
+                         o)
+
+    def patch(self, kind, name, patch, namespace="default", subresource=""):
+        path = self.path_of(kind, name, namespace) + subresource
+        return self.request("PATCH", path, patch, "application/strategic-merge-patch+json")
+
+    def remove(self, kind, *names, namespace="default", grace_s=0):
+        """Deletes; what is not there is fine."""
+        for name in names:
+            self.request("DELETE", self.path_of(kind, name, namespace) +
+                         "?gracePeriodSeconds=%d" % grace_s, want=(200, 404))
 
     def kubectl(self, *args, kubeconfig=None, input=None, want_status=0, deadline_s=60):
         """CompletedProcess with text output, as the admin; want_status None takes any."""

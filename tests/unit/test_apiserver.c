@@ -18,6 +18,7 @@
 static uv_loop_t loop;
 static struct t_api *api;
 static CURLM *multi;
+static struct t_api_req *taken; /* by the handler of a test */
 
 /* ---- the client ---------------------------------------------------------------------------- */
 
@@ -227,6 +228,7 @@ static void start_watch(struct call *c, const char *path)
 
 static void setup(void)
 {
+	taken = NULL; /* of the test before, where tests are not forked */
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(curl_global_init(CURL_GLOBAL_DEFAULT), 0);
 	multi = curl_multi_init();
@@ -322,8 +324,6 @@ START_TEST(a_connection_serves_many_requests)
 	ck_assert_uint_eq(t_api_last(api)->serial, 6);
 }
 END_TEST
-
-static struct t_api_req *taken;
 
 static bool take(void *arg, struct t_api_req *req)
 {
@@ -1203,9 +1203,9 @@ END_TEST
 
 /* ---- many ---------------------------------------------------------------------------------- */
 
-enum { N_WATCHES = 1000, N_CHANGES = 50000 };
+enum { N_WATCHES = 1000, N_CHANGES = 10000 };
 
-START_TEST(a_thousand_watches_hear_fifty_thousand_changes)
+START_TEST(a_thousand_watches_hear_ten_thousand_changes)
 {
 	static struct call c[N_WATCHES];
 	uint64_t last = 0;
@@ -1290,5 +1290,5 @@ T_SUITE(apiserver)
 	T_EACH(a_watch_suffers_from_its_fault, streams);
 	T_TEST(a_watch_that_hangs_has_a_header_and_no_events);
 	T_TEST(faults_have_names);
-	T_TEST(a_thousand_watches_hear_fifty_thousand_changes);
+	T_TEST(a_thousand_watches_hear_ten_thousand_changes);
 }

@@ -122,7 +122,7 @@ static void set_at(const char *path, const char *objects, bool exposed, int64_t 
 		add_object(&b, word);
 	ck_assert_msg(sv_manifest_parse(b.ptr, b.len, SV_FORMAT_YAML, NULL, &m, &err, NULL) == 0,
 		      "%s", err.msg);
-	ck_assert_int_eq(sv_catalog_set(k.c, path, &m, exposed, now_ms), 0);
+	ck_assert_int_eq(sv_catalog_set(k.c, path, &m, exposed, now_ms, NULL), 0);
 	ck_assert_uint_eq(m.n_objects, 0); /* taken over */
 }
 

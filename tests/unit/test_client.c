@@ -22,6 +22,7 @@ static struct {
 	bool hold;                  /* keep the connection open instead of closing it */
 	char last[4096];            /* the last request */
 	int n_requests;
+	unsigned delay_ms; /* before the first connection is accepted */
 } server;
 
 /* A request and, where Content-Length says so, its body. False at the end of the connection. */
@@ -52,6 +53,7 @@ static void *serve(void *arg)
 	size_t i = 0;
 
 	(void)arg;
+	(void)usleep(server.delay_ms * 1000);
 	while (server.answers[i]) {
 		int fd = accept(server.fd, NULL, NULL);
 
@@ -71,7 +73,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void start(const char *const *answers, bool hold)
+static void prepare(const char *const *answers, bool hold, int queue)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 
@@ -83,9 +85,14 @@ static void start(const char *const *answers, bool hold)
 	server.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(server.fd, 0);
 	ck_assert_int_eq(bind(server.fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	ck_assert_int_eq(listen(server.fd, 8), 0);
+	ck_assert_int_eq(listen(server.fd, queue), 0);
 	server.answers = answers;
 	server.hold = hold;
+}
+
+static void start(const char *const *answers, bool hold)
+{
+	prepare(answers, hold, 8);
 	ck_assert_int_eq(pthread_create(&server.thread, NULL, serve, NULL), 0);
 }
 
@@ -196,6 +203,32 @@ START_TEST(nobody_at_the_socket_is_unreachable)
 }
 END_TEST
 
+/* A flood of connections leaves no room in the socket's queue for a moment. */
+START_TEST(a_full_queue_is_waited_out)
+{
+	static const char *const script[] = { OK("{}", "2"), NULL };
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fds[64], n = 0, i;
+	struct sv_client *c;
+
+	prepare(script, false, 0);
+	strcpy(sun.sun_path, server.path);
+	do {
+		fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		ck_assert_int_lt(n, 60);
+	} while (connect(fds[n++], (struct sockaddr *)&sun, sizeof(sun)) == 0);
+	ck_assert_int_eq(errno, EAGAIN);
+	for (i = 0; i < n; i++)
+		close(fds[i]);
+	server.delay_ms = 100;
+	ck_assert_int_eq(pthread_create(&server.thread, NULL, serve, NULL), 0);
+	c = new_client(server.path);
+	ck_assert_int_eq(sv_client_request(c, "/", NULL, 10000, NULL, NULL), 0);
+	sv_client_free(c);
+	stop();
+}
+END_TEST
+
 START_TEST(the_callback_can_stop)
 {
 	static const char *const script[] = { OK("abc", "1000000"), OK("{}", "2"), NULL };
@@ -290,6 +323,7 @@ T_SUITE(client)
 {
 	T_EACH(every_answer_becomes_a_code_a_status_and_a_text, answers);
 	T_TEST(nobody_at_the_socket_is_unreachable);
+	T_TEST(a_full_queue_is_waited_out);
 	T_TEST(the_callback_can_stop);
 	T_TEST(a_deadline_ends_a_silent_answer);
 	T_TEST(a_body_is_posted_and_the_next_request_is_a_get);

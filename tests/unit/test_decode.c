@@ -712,13 +712,28 @@ START_TEST(options_change_what_is_allowed)
 	const char *names = "metadata: {name: p}\nspec: {" E("env: [{name: '1 2'}]") "}";
 	const char *ephemeral =
 		"metadata: {name: p}\nspec: {" C ", ephemeralContainers: [{name: e, image: i}]}";
+	const char *token =
+		"metadata: {name: p}\nspec: {" C ", volumes: [{name: t, projected: "
+		"{sources: [{serviceAccountToken: {path: t}}, {configMap: {name: c}}]}}]}";
+	const char *mixed = "metadata: {name: p}\nspec: {" C ", volumes: [{name: t, projected: "
+			    "{sources: [{serviceAccountToken: {path: t}}, {secret: {name: s}}]}}]}";
 	sv_autocomplaints struct sv_complaints c = { 0 };
 	sv_autopod struct sv_pod *a = NULL, *b = NULL, *none = NULL;
+	sv_autopod struct sv_pod *mine = NULL, *theirs = NULL, *both = NULL;
 
 	ck_assert_int_eq(decode_pod(names, NULL, &a, &c), 0);
 	ck_assert_int_eq(decode_pod(names, &strict, &none, &c), SV_DECODE_E_INVALID);
 	ck_assert_int_eq(decode_pod(ephemeral, &api, &b, &c), 0);
 	ck_assert_int_eq(b->containers[1].kind, SV_CONTAINER_EPHEMERAL);
+	/* what a cluster puts into every Pod is the kubelet's; nobody else serves it for a manifest */
+	ck_assert_int_eq(decode_pod(token, NULL, &mine, &c), 0);
+	ck_assert_int_eq(mine->volumes[0].type, SV_VOLUME_PROJECTED);
+	ck_assert_str_eq(mine->volumes[0].unsupported, "serviceAccountToken");
+	ck_assert_int_eq(decode_pod(token, &api, &theirs, &c), 0);
+	ck_assert_int_eq(theirs->volumes[0].type, SV_VOLUME_OTHER);
+	ck_assert_int_eq(decode_pod(mixed, &api, &both, &c), 0);
+	ck_assert_int_eq(both->volumes[0].type, SV_VOLUME_PROJECTED);
+	ck_assert_str_eq(both->volumes[0].unsupported, "serviceAccountToken");
 }
 END_TEST
 

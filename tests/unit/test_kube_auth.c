@@ -18,11 +18,12 @@
 
 /* ---- a directory with files ---------------------------------------------------------------- */
 
-static char dir[] = "/tmp/sv-test-kube-auth-XXXXXX";
+static char dir[64];
 static int dirfd_ = -1;
 
 static void enter(void)
 {
+	(void)snprintf(dir, sizeof(dir), "/tmp/sv-test-kube-auth-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	dirfd_ = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_ge(dirfd_, 0);
@@ -30,6 +31,7 @@ static void enter(void)
 
 static void leave(void)
 {
+	ck_assert_int_eq(chdir("/"), 0);
 	ck_assert_int_eq(sv_empty_dir(dirfd_, false), 0);
 	ck_assert_int_eq(rmdir(dir), 0);
 	close(dirfd_);
@@ -101,24 +103,31 @@ static char *write_key(EVP_PKEY *key, const char *password, bool traditional)
 	return text_of(bio);
 }
 
-/* Self-signed, from now to @seconds from now. */
-static struct pair make_pair(long seconds)
+/* Self-signed, until @seconds from now. */
+static char *make_cert(EVP_PKEY *key, long seconds)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = X509_new();
 	BIO *bio = BIO_new(BIO_s_mem());
-	struct pair p;
+	X509 *cert = X509_new();
 
-	ck_assert(key && cert && bio);
+	ck_assert(cert && bio);
 	X509_gmtime_adj(X509_getm_notBefore(cert), -2 * DAY_S);
 	X509_gmtime_adj(X509_getm_notAfter(cert), seconds);
-	p.end_ms = ((int64_t)time(NULL) + seconds) * 1000;
 	X509_set_pubkey(cert, key);
 	ck_assert_int_gt(X509_sign(cert, key, EVP_sha256()), 0);
 	ck_assert_int_eq(PEM_write_bio_X509(bio, cert), 1);
-	p.cert = text_of(bio);
-	p.key = write_key(key, NULL, true);
 	X509_free(cert);
+	return text_of(bio);
+}
+
+static struct pair make_pair(long seconds)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	struct pair p;
+
+	ck_assert_ptr_nonnull(key);
+	p.end_ms = ((int64_t)time(NULL) + seconds) * 1000;
+	p.cert = make_cert(key, seconds);
+	p.key = write_key(key, NULL, true);
 	EVP_PKEY_free(key);
 	return p;
 }
@@ -700,6 +709,42 @@ END_TEST
 
 /* ---- changes ------------------------------------------------------------------------------- */
 
+/* How often was a file (NULL: any) of the directory opened since the last call? */
+static unsigned count_opened(int inotify, const char *name)
+{
+	_Alignas(struct inotify_event) char events[4096];
+	unsigned n = 0;
+	ssize_t len;
+
+	while ((len = read(inotify, events, sizeof(events))) > 0) {
+		const char *at = events;
+
+		while (at < events + len) {
+			const struct inotify_event *e = (const void *)at;
+
+			n += (e->mask & IN_OPEN) && e->len > 0 &&
+			     (!name || strcmp(e->name, name) == 0);
+			at += sizeof(*e) + e->len;
+		}
+	}
+	return n;
+}
+
+static bool was_opened(int inotify)
+{
+	return count_opened(inotify, NULL) > 0;
+}
+
+/* Closing is watched so that one opening after another is not reported as one. */
+static int watch_opening(void)
+{
+	int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+	ck_assert_int_ge(inotify, 0);
+	ck_assert_int_ge(inotify_add_watch(inotify, dir, IN_OPEN | IN_CLOSE), 0);
+	return inotify;
+}
+
 /* Certificate and key in one file behind a link, as the kubelet has its own. */
 static void write_kubelet_pair(const char *name, const struct pair *p)
 {
@@ -712,6 +757,7 @@ static void write_kubelet_pair(const char *name, const struct pair *p)
 START_TEST(a_kubelets_certificate_is_followed_when_it_is_swapped)
 {
 	autopair struct pair first = make_pair(DAY_S), second = make_pair(3 * DAY_S);
+	sv_autoclose int inotify = watch_opening();
 	autoauth struct sv_kube_auth *a = NULL;
 
 	write_kubelet_pair("kubelet-client-1.pem", &first);
@@ -720,7 +766,10 @@ START_TEST(a_kubelets_certificate_is_followed_when_it_is_swapped)
 	a = must_open();
 	refreshes_to(a, 0);
 	write_kubelet_pair("kubelet-client-2.pem", &second);
+	(void)was_opened(inotify);
 	refreshes_to(a, SV_KUBE_AUTH_E_CHANGED);
+	/* once, or the key could be of another moment than the certificate */
+	ck_assert_uint_eq(count_opened(inotify, "kubelet-client-2.pem"), 1);
 	t_contains((const char *)sv_kube_auth_access(a)->cert.ptr, second.cert);
 	t_contains((const char *)sv_kube_auth_access(a)->key.ptr, second.key);
 	ck_assert_uint_eq(sv_kube_auth_access(a)->generation, 2);
@@ -780,6 +829,166 @@ START_TEST(a_pair_that_is_being_written_is_used_when_it_is_whole)
 	t_write(dirfd_, "pair.pem", text);
 	refreshes_to(a, SV_KUBE_AUTH_E_CHANGED);
 	holds(&sv_kube_auth_access(a)->key, text);
+}
+END_TEST
+
+/* New files are read again until they are old enough; from here on only a change is a reason. */
+static void settle(struct sv_kube_auth *a)
+{
+	sv_autoclose int inotify = watch_opening();
+	unsigned tries = 0;
+
+	do {
+		ck_assert_uint_lt(tries++, 1000);
+		usleep(10000);
+		(void)was_opened(inotify);
+		(void)sv_kube_auth_refresh(a, false, NULL);
+	} while (was_opened(inotify));
+}
+
+static void unlink_file(const char *name)
+{
+	ck_assert_int_eq(unlinkat(dirfd_, name, 0), 0);
+}
+
+static void write_two(const char *name)
+{
+	t_write(dirfd_, name, "two");
+}
+
+static void replace_by_two(const char *name)
+{
+	replace(name, "two");
+}
+
+static void link_to_two(const char *name)
+{
+	t_write(dirfd_, "other", "two");
+	replace_link(name, "other");
+}
+
+static const struct {
+	bool exists; /* before */
+	void (*change)(const char *name);
+	int want;
+} changes[] = {
+	{ true, unlink_file, SV_KUBE_AUTH_E_MISSING },
+	{ true, write_two, SV_KUBE_AUTH_E_CHANGED },
+	{ true, replace_by_two, SV_KUBE_AUTH_E_CHANGED },
+	{ true, link_to_two, SV_KUBE_AUTH_E_CHANGED },
+	{ false, write_two, SV_KUBE_AUTH_E_CHANGED },
+	{ false, replace_by_two, SV_KUBE_AUTH_E_CHANGED },
+	{ false, link_to_two, SV_KUBE_AUTH_E_CHANGED },
+	{ false, make_dir, SV_KUBE_AUTH_E_FILE },
+};
+
+START_TEST(every_way_in_which_a_file_changes_is_seen)
+{
+	autoauth struct sv_kube_auth *a = NULL;
+
+	t_write(dirfd_, "token", "one");
+	write_config(SERVER, "tokenFile: token");
+	a = must_open();
+	if (!changes[_i].exists) {
+		unlink_file("token");
+		refreshes_to(a, SV_KUBE_AUTH_E_MISSING);
+	} else {
+		settle(a);
+		refreshes_to(a, 0);
+	}
+	changes[_i].change("token");
+	refreshes_to(a, changes[_i].want);
+}
+END_TEST
+
+/* One field after another; %1 and %2 as in fill(), %3: the certificate renewed for the same key. */
+static const struct {
+	const char *cluster;
+	const char *cert, *key, *ca, *token;
+} access_fields[] = {
+	{ "server: 'https://h'", "%1", "%2", "%1", "t" },
+	{ "server: 'https://other'", "%1", "%2", "%1", "t" },
+	{ "server: 'https://h', tls-server-name: name", "%1", "%2", "%1", "t" },
+	{ "server: 'https://h', tls-server-name: another", "%1", "%2", "%1", "t" },
+	{ "server: 'https://h', proxy-url: 'http://p'", "%1", "%2", "%1", "t" },
+	{ "server: 'https://h', proxy-url: 'http://q'", "%1", "%2", "%1", "t" },
+	{ "server: 'https://h', insecure-skip-tls-verify: true", "%1", "%2", NULL, "t" },
+	{ "server: 'https://h'", "%1", "%2", NULL, "t" },
+	{ "server: 'https://h'", "%3", "%2", "%1", "t" },
+	{ "server: 'https://h'", "%1", "%4", "%1", "t" },
+	{ "server: 'https://h'", "%1", "%2", "%3", "t" },
+	{ "server: 'https://h'", "%1", "%2", "%1", "u" },
+};
+
+static void write_access(int i, const char *const texts[5])
+{
+	sv_autofree char *cert = fill(access_fields[i].cert, texts);
+	sv_autofree char *key = fill(access_fields[i].key, texts);
+	sv_autofree char *ca = access_fields[i].ca ? fill(access_fields[i].ca, texts) : NULL;
+	sv_autofree char *cluster = sv_asprintf("%s%s", access_fields[i].cluster,
+						ca ? ", certificate-authority: ca" : "");
+
+	replace("cert", cert);
+	replace("key", key);
+	replace("token", access_fields[i].token);
+	if (ca)
+		replace("ca", ca);
+	write_config(cluster, "client-certificate: cert, client-key: key, tokenFile: token");
+}
+
+/* From every set of fields to every other one, of which most differ in a single field. */
+START_TEST(a_change_of_any_field_is_a_change)
+{
+	autopair struct pair first = make_pair(DAY_S);
+	EVP_PKEY *key = key_of(first.key);
+	sv_autofree char *renewed = make_cert(key, 3 * DAY_S);
+	sv_autofree char *rewritten = write_key(key, NULL, false);
+	const char *const texts[] = { first.cert, first.key, renewed, rewritten, "" };
+	autoauth struct sv_kube_auth *a = NULL;
+	uint64_t generation = 1;
+	int i;
+
+	EVP_PKEY_free(key);
+	write_access(_i, texts);
+	ck_assert_int_eq(open_auth(true, &a, NULL), 0);
+	for (i = 0; i < (int)SV_ARRAY_SIZE(access_fields); i++) {
+		if (i == _i)
+			continue;
+		write_access(i, texts);
+		refreshes_to(a, SV_KUBE_AUTH_E_CHANGED);
+		ck_assert_uint_eq(sv_kube_auth_access(a)->generation, ++generation);
+		write_access(_i, texts);
+		refreshes_to(a, SV_KUBE_AUTH_E_CHANGED);
+		ck_assert_uint_eq(sv_kube_auth_access(a)->generation, ++generation);
+	}
+}
+END_TEST
+
+/* The files are old by then: nothing but the complaint itself has them read again. */
+START_TEST(a_complaint_is_repeated_as_long_as_its_cause_stands)
+{
+	autoauth struct sv_kube_auth *a = NULL;
+
+	t_write(dirfd_, "good", "one");
+	t_write(dirfd_, "bad", "a b");
+	replace_link("token", "good");
+	t_write(dirfd_, "no-config", "[]");
+	write_config(SERVER, "tokenFile: token");
+	ck_assert_int_eq(renameat(dirfd_, "kubeconfig", dirfd_, "config"), 0);
+	replace_link("kubeconfig", "config");
+	a = must_open();
+	settle(a);
+	replace_link("token", "bad");
+	refreshes_to(a, SV_KUBE_AUTH_E_FILE);
+	refreshes_to(a, SV_KUBE_AUTH_E_FILE);
+	replace_link("token", "good");
+	refreshes_to(a, 0);
+	replace_link("kubeconfig", "no-config");
+	refreshes_to(a, SV_KUBE_AUTH_E_CONFIG);
+	refreshes_to(a, SV_KUBE_AUTH_E_CONFIG);
+	replace_link("kubeconfig", "config");
+	refreshes_to(a, 0);
+	ck_assert_uint_eq(sv_kube_auth_access(a)->generation, 1);
 }
 END_TEST
 
@@ -882,41 +1091,16 @@ END_TEST
 
 /* ---- what it costs ------------------------------------------------------------------------- */
 
-/* Has a file of the directory been opened since the last call? */
-static bool was_opened(int inotify)
-{
-	char events[4096];
-	bool any = false;
-
-	while (read(inotify, events, sizeof(events)) > 0)
-		any = true;
-	return any;
-}
-
-static int watch_opening(void)
-{
-	int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-
-	ck_assert_int_ge(inotify, 0);
-	ck_assert_int_ge(inotify_add_watch(inotify, dir, IN_OPEN), 0);
-	return inotify;
-}
-
 START_TEST(no_file_is_opened_while_none_changes)
 {
 	sv_autoclose int inotify = watch_opening();
 	autoauth struct sv_kube_auth *a = NULL;
-	unsigned tries = 0;
 
 	t_write(dirfd_, "token", "one");
 	write_config(SERVER, "tokenFile: token");
 	a = must_open();
-	do { /* new files are read again until they are old enough */
-		ck_assert_uint_lt(tries++, 1000);
-		usleep(10000);
-		(void)was_opened(inotify);
-		refreshes_to(a, 0);
-	} while (was_opened(inotify));
+	settle(a);
+	(void)was_opened(inotify);
 	refreshes_to(a, 0);
 	ck_assert(!was_opened(inotify));
 
@@ -971,6 +1155,9 @@ T_SUITE(kube_auth)
 	T_TEST(a_kubelets_certificate_is_followed_when_it_is_swapped);
 	T_TEST(a_pair_that_is_swapped_one_by_one_is_used_when_it_is_whole);
 	T_TEST(a_pair_that_is_being_written_is_used_when_it_is_whole);
+	T_EACH(every_way_in_which_a_file_changes_is_seen, changes);
+	T_EACH(a_change_of_any_field_is_a_change, access_fields);
+	T_TEST(a_complaint_is_repeated_as_long_as_its_cause_stands);
 	T_TEST(a_changed_kubeconfig_counts);
 	T_TEST(what_becomes_unsafe_is_not_used);
 	T_TEST(the_last_good_credentials_stay_and_their_files_are_followed);

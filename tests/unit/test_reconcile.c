@@ -394,6 +394,31 @@ START_TEST(a_failed_update_leaves_a_stale_volume)
 }
 END_TEST
 
+START_TEST(a_covered_volume_has_failed_and_is_still_taken_down)
+{
+	struct sv_action *action;
+
+	publish();
+	put_secret("k=2");
+	action = look_for(SV_ACTION_SYNC);
+	action->covered = true;
+	go_wrong(action, -EBUSY, SV_FAULT_OCCUPIED);
+	expect(SV_STATE_FAILED, "Busy", "it went wrong: Device or resource busy");
+	ck_assert(record()->mounted);
+	remove_secret();
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_REFUSED, "SecretNotFound", "secret \"s\" not found");
+	put_secret("k=3"); /* and then it is seen again */
+	succeed(look_for(SV_ACTION_SYNC));
+	expect(SV_STATE_PUBLISHED, "", NULL);
+	put_secret("k=4");
+	go_wrong(look_for(SV_ACTION_SYNC), -EIO, SV_FAULT_WRITE);
+	expect(SV_STATE_STALE, "WriteFailed", "it went wrong: Input/output error");
+	remove_pod();
+	sv_action_free(look_for(SV_ACTION_REMOVE));
+}
+END_TEST
+
 START_TEST(new_input_does_not_wait_for_the_retry)
 {
 	put_secret("k=1");
@@ -992,6 +1017,7 @@ T_SUITE(reconcile)
 	T_TEST(an_unused_volume_is_not_mounted_and_no_error);
 	T_TEST(failures_are_retried_less_and_less_often);
 	T_TEST(a_failed_update_leaves_a_stale_volume);
+	T_TEST(a_covered_volume_has_failed_and_is_still_taken_down);
 	T_TEST(new_input_does_not_wait_for_the_retry);
 	T_EACH(a_fault_has_a_word, faults);
 	T_TEST(a_volume_that_is_wanted_again_is_not_being_removed);

@@ -457,6 +457,9 @@ static const char *const damages[] = {
 	"rm -f ..data/a && ln -s /etc/hostname ..data/a",
 	"rm -f ..data/a && mkdir ..data/a",
 	"rm -f ..data/a && mkfifo ..data/a",
+	"mkdir -p ..data/x/y/z && touch ..data/x/y/z/f",
+	"rm -f ..data/a && /usr/bin/python3 -c 'import socket; "
+	"socket.socket(socket.AF_UNIX).bind(\"..data/a\")'",
 };
 
 START_TEST(damage_is_seen_and_put_right)
@@ -515,6 +518,32 @@ START_TEST(a_leftover_generation_is_listed_and_removed)
 END_TEST
 
 /* ---- nested mountpoints (R49) ------------------------------------------------------------------------ */
+
+START_TEST(no_more_generations_are_listed_than_we_leave)
+{
+	sv_autoplan struct sv_plan *plan = make_plan("a=1", "", "", -1);
+	struct sv_written w = { 0 };
+	char name[64];
+	int i;
+
+	write_plan(plan);
+	for (i = 0; i < 3 * SV_OLD_GENERATIONS_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "..2000_01_01_00_00_00.%d", i);
+		ck_assert_int_eq(mkdirat(t_dirfd, name, 0755), 0);
+	}
+	for (i = 0; i < 3; i++) { /* each in its turn */
+		size_t k;
+
+		ck_assert_int_eq(sv_atomic_check(t_dirfd, plan, &w), 1);
+		ck_assert_uint_eq(w.n_old, SV_OLD_GENERATIONS_MAX);
+		for (k = 0; k < w.n_old; k++)
+			ck_assert_int_eq(sv_atomic_remove(t_dirfd, w.old[k].data_dir, true), 0);
+		sv_written_done(&w);
+	}
+	ck_assert_int_eq(sv_atomic_check(t_dirfd, plan, &w), 1);
+	ck_assert_uint_eq(w.n_old, 0);
+}
+END_TEST
 
 START_TEST(a_mountpoint_hides_files_of_its_name)
 {
@@ -689,6 +718,7 @@ T_SUITE(atomic_writer)
 	T_EACH(damage_is_seen_and_put_right, damages);
 	T_TEST(a_leftover_of_a_switch_is_no_obstacle);
 	T_TEST(a_leftover_generation_is_listed_and_removed);
+	T_TEST(no_more_generations_are_listed_than_we_leave);
 	T_TEST(a_mountpoint_hides_files_of_its_name);
 	T_TEST(a_link_gives_way_to_a_mountpoint);
 	T_TEST(a_mountpoint_in_use_stays);

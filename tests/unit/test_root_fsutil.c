@@ -2,9 +2,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +56,42 @@ START_TEST(a_path_is_opened_beneath_and_without_links)
 	}
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+}
+END_TEST
+
+START_TEST(a_mountpoint_is_told_and_not_passed)
+{
+	sv_autofree char *point = sv_asprintf("%s/a/m", t_dir),
+			 *same = sv_asprintf("%s/a/n", t_dir);
+	sv_autofree char *b = sv_asprintf("%s/a/b", t_dir);
+	static const char *const names[] = { "m", "n" };
+	sv_autoclose int dir = -1;
+	bool made = true;
+	size_t i;
+
+	make_things();
+	ck_assert_int_eq(mkdirat(t_dirfd, "a/m", 0755), 0);
+	ck_assert_int_eq(mkdirat(t_dirfd, "a/n", 0755), 0);
+	ck_assert_int_eq(mount("tmpfs", point, "tmpfs", 0, NULL), 0);
+	ck_assert_int_eq(mount(b, same, NULL, MS_BIND, NULL), 0); /* the same file system */
+	ck_assert_int_eq(mkdirat(t_dirfd, "a/m/x", 0755), 0);
+	ck_assert_int_eq(mkdirat(t_dirfd, "a/n/x", 0755), 0);
+	dir = sv_open_here(t_dirfd, "a");
+	ck_assert_int_ge(dir, 0);
+	for (i = 0; i < SV_ARRAY_SIZE(names); i++) {
+		sv_autofree char *path = sv_asprintf("a/%s/x", names[i]);
+
+		ck_assert_int_eq(sv_open_here(dir, names[i]), -EXDEV);
+		ck_assert_int_eq(sv_open_dir(dir, names[i], 0700, (gid_t)-1, true, &made), -EXDEV);
+		ck_assert(!made);
+		ck_assert_int_eq(sv_open_on_mount(t_dirfd, path, O_RDONLY), -EXDEV);
+		ck_assert_int_eq(sv_open_dirs(t_dirfd, path, 0700, (gid_t)-1, false, NULL), -EXDEV);
+		sv_remove_dirs(t_dirfd, path, 0);
+		ck_assert_int_eq(faccessat(t_dirfd, path, F_OK, 0), 0);
+	}
+	ck_assert_int_eq(sv_open_here(dir, "link"), -ENOTDIR);
+	ck_assert_int_eq(sv_open_on_mount(t_dirfd, "a/link/file", O_RDONLY), -ELOOP);
+	close(sv_open_on_mount(t_dirfd, "a/b/file", O_RDONLY));
 }
 END_TEST
 
@@ -301,14 +339,20 @@ START_TEST(a_bind_mount_of_the_same_file_system_is_not_emptied)
 }
 END_TEST
 
+/* Deeper than a path can name, with fewer descriptors than it has levels. */
 START_TEST(deep_trees_are_removed)
 {
-	int fd = dup(t_dirfd), i;
+	const struct rlimit few = { 300, 300 };
+	int fd, i;
 
-	for (i = 0; i < 600; i++) {
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	ck_assert_int_eq(mkdirat(t_dirfd, "d", 0755), 0);
+	t_write(t_dirfd, "d/..lifted0", "x"); /* the name that the first level takes that goes up */
+	fd = dup(t_dirfd);
+	for (i = 0; i < 6000; i++) {
 		int next;
 
-		ck_assert_int_eq(mkdirat(fd, "d", 0755), 0);
+		ck_assert(mkdirat(fd, "d", 0755) == 0 || i == 0);
 		next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		ck_assert_int_ge(next, 0);
 		close(fd);
@@ -317,6 +361,67 @@ START_TEST(deep_trees_are_removed)
 	close(fd);
 	i = sv_remove_tree(t_dirfd, "d", true);
 	ck_assert_int_eq(i, 0);
+	ck_assert_int_ne(faccessat(t_dirfd, "d", F_OK, 0), 0);
+}
+END_TEST
+
+/* 32 TiB of nothing: to write that would take all memory there is. */
+START_TEST(a_huge_file_is_overwritten_as_far_as_a_secret_goes_and_cut_off)
+{
+	sv_autoclose int fd = -1;
+	struct stat st;
+
+	ck_assert_int_eq(mkdirat(t_dirfd, "d", 0755), 0);
+	t_write(t_dirfd, "d/huge", "secret");
+	fd = openat(t_dirfd, "d/huge", O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(ftruncate(fd, 1LL << 45), 0);
+	ck_assert_int_eq(sv_remove_tree(t_dirfd, "d", true), 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_size, 0);
+}
+END_TEST
+
+START_TEST(a_file_that_has_no_room_to_be_overwritten_is_cut_off)
+{
+	sv_autofree char *small = sv_asprintf("%s/small", t_dir);
+	sv_autoclose int fd = -1;
+	struct stat st;
+
+	ck_assert_int_eq(mkdirat(t_dirfd, "small", 0755), 0);
+	ck_assert_int_eq(mount("tmpfs", small, "tmpfs", 0, "size=64k"), 0);
+	ck_assert_int_eq(mkdirat(t_dirfd, "small/d", 0755), 0);
+	t_write(t_dirfd, "small/d/holes", "secret");
+	fd = openat(t_dirfd, "small/d/holes", O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+	{
+		sv_autoclose int dir = openat(t_dirfd, "small", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		ck_assert_int_eq(sv_remove_tree(dir, "d", true), 0);
+	}
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_size, 0);
+}
+END_TEST
+
+/* Who holds a lease could keep the content: it is overwritten when the lease is gone. */
+START_TEST(a_file_under_a_lease_stays_until_it_can_be_overwritten)
+{
+	sv_autoclose int fd = -1;
+	char value[7] = "";
+
+	(void)signal(SIGIO, SIG_IGN);
+	ck_assert_int_eq(mkdirat(t_dirfd, "d", 0755), 0);
+	t_write(t_dirfd, "d/secret", "secret");
+	t_write(t_dirfd, "d/other", "secret");
+	fd = openat(t_dirfd, "d/secret", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(fcntl(fd, F_SETLEASE, F_RDLCK), 0);
+	ck_assert_int_eq(sv_remove_tree(t_dirfd, "d", true), -EAGAIN);
+	ck_assert_int_eq(faccessat(t_dirfd, "d/secret", F_OK, 0), 0);
+	ck_assert_int_ne(faccessat(t_dirfd, "d/other", F_OK, 0), 0);
+	ck_assert_int_eq(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+	ck_assert_int_eq(sv_remove_tree(t_dirfd, "d", true), 0);
+	ck_assert_int_eq(pread(fd, value, 6, 0), 6);
+	ck_assert_mem_eq(value, "\0\0\0\0\0\0", 6);
 }
 END_TEST
 
@@ -324,6 +429,7 @@ T_SUITE(fsutil)
 {
 	T_AROUND(t_enter_place, t_leave_place);
 	T_EACH(a_path_is_opened_beneath_and_without_links, paths);
+	T_TEST(a_mountpoint_is_told_and_not_passed);
 	T_TEST(missing_directories_are_made_whatever_the_umask);
 	T_TEST(a_group_and_its_bit_are_set_on_what_is_made);
 	T_TEST(exact_sets_the_last_directory_even_if_it_was_there);
@@ -339,4 +445,7 @@ T_SUITE(fsutil)
 	T_TEST(other_file_systems_are_not_entered);
 	T_TEST(a_bind_mount_of_the_same_file_system_is_not_emptied);
 	T_TEST(deep_trees_are_removed);
+	T_TEST(a_huge_file_is_overwritten_as_far_as_a_secret_goes_and_cut_off);
+	T_TEST(a_file_that_has_no_room_to_be_overwritten_is_cut_off);
+	T_TEST(a_file_under_a_lease_stays_until_it_can_be_overwritten);
 }

@@ -16,7 +16,7 @@
 #include "../support/support.h"
 
 static const struct sv_tmpfs_opts plain = {
-	.medium = SV_MEDIUM_TMPFS, .size = 1 << 20, .mode = 01777, .gid = -1
+	.medium = SV_MEDIUM_TMPFS, .size = 1 << 20, .mode = 01777, .gid = -1, .id = "v"
 };
 
 static int new_fs(const struct sv_tmpfs_opts *opts)
@@ -253,16 +253,62 @@ START_TEST(a_mount_is_told_from_a_directory)
 	for (i = 0; i < SV_ARRAY_SIZE(want); i++) {
 		fd = open_dir(want[i].name);
 		ck_assert_int_eq(sv_tmpfs_is_mount(fd), want[i].mount);
-		ck_assert_int_eq(sv_tmpfs_is_volume(fd), want[i].volume);
+		ck_assert_int_eq(sv_tmpfs_is_volume(fd, "v"), want[i].volume);
 		close(fd);
 	}
 	fd = open_dir("bound");
 	ck_assert_int_eq(sv_tmpfs_is_mount(fd), 1);
 	close(fd);
 	fd = openat(t_dirfd, "v/file", O_RDONLY | O_CLOEXEC); /* in one, but not its root */
-	ck_assert_int_eq(sv_tmpfs_is_volume(fd), 0);
+	ck_assert_int_eq(sv_tmpfs_is_volume(fd, "v"), 0);
 	close(fd);
 	ck_assert_int_eq(sv_tmpfs_is_mount(-1), -EBADF);
+}
+END_TEST
+
+START_TEST(a_volume_is_told_by_its_mark)
+{
+	sv_autofree char *other = sv_asprintf("%s/other", t_dir), *v = sv_asprintf("%s/v", t_dir);
+	sv_autofree char *owner = NULL;
+	struct sv_tmpfs_opts unmarked = plain;
+	int fd;
+
+	unmarked.id = NULL;
+	attach("v", &plain);
+	attach("unmarked", &unmarked); /* in all else like a volume */
+	ck_assert_int_eq(mkdirat(t_dirfd, "other", 0755), 0);
+	ck_assert_int_eq(mount(v, other, NULL, MS_BIND, NULL), 0);
+	fd = open_dir("unmarked");
+	ck_assert_int_eq(sv_tmpfs_is_volume(fd, "v"), 0);
+	ck_assert_int_eq(sv_tmpfs_is_volume(fd, ""), 0);
+	ck_assert_int_eq(sv_tmpfs_owner(fd, &owner), 0);
+	close(fd);
+	fd = open_dir("other"); /* wherever it is mounted */
+	ck_assert_int_eq(sv_tmpfs_is_volume(fd, "v"), 1);
+	ck_assert_int_eq(sv_tmpfs_is_volume(fd, "vv"), 0);
+	ck_assert_int_eq(sv_tmpfs_is_volume(fd, "other"), 0);
+	ck_assert_int_eq(sv_tmpfs_owner(fd, &owner), 1);
+	ck_assert_str_eq(owner, "v");
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_mount_that_lost_its_flags_gets_them_back)
+{
+	sv_autofree char *v = sv_asprintf("%s/v", t_dir), *info = NULL;
+	struct sv_err err = { "" };
+	int fd;
+
+	attach("v", &plain);
+	ck_assert_int_eq(mount(NULL, v, NULL, MS_REMOUNT | MS_BIND, NULL), 0);
+	t_write(t_dirfd, "v/new", "x"); /* it is writable */
+	fd = open_dir("v");
+	ck_assert_int_eq(sv_tmpfs_is_volume(fd, "v"), 1);
+	ck_assert_msg(sv_tmpfs_protect(fd, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(sv_tmpfs_protect(fd, &err), 0);
+	close(fd);
+	info = mountinfo("v");
+	t_contains(info, "ro,nosuid,nodev,noexec");
 }
 END_TEST
 
@@ -344,6 +390,8 @@ T_SUITE(tmpfs)
 	T_TEST(no_swap_is_shown_by_the_kernel);
 	T_TEST(the_policy_decides_what_is_used);
 	T_TEST(a_mount_is_told_from_a_directory);
+	T_TEST(a_volume_is_told_by_its_mark);
+	T_TEST(a_mount_that_lost_its_flags_gets_them_back);
 	T_TEST(a_mount_in_use_is_detached);
 	T_TEST(a_link_to_a_mount_is_not_detached);
 	T_TEST(mounts_below_a_directory_are_listed);

@@ -100,6 +100,11 @@ static void succeeded(struct sv_action *a)
 	sv_action_free(a);
 }
 
+static void succeed_keys(const char *keys)
+{
+	succeeded(sync_keys(keys));
+}
+
 static void failed(struct sv_action *a, int result, enum sv_fault fault, const char *says)
 {
 	ck_assert_int_eq(a->result, result);
@@ -146,7 +151,7 @@ static bool is_volume(const char *id)
 {
 	sv_autoclose int fd = openat(node.root_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd >= 0 && sv_tmpfs_is_volume(fd) == 1;
+	return fd >= 0 && sv_tmpfs_is_volume(fd, id) == 1;
 }
 
 #define EMPTY_VOLUME                                             \
@@ -205,6 +210,28 @@ START_TEST(a_root_directory_that_others_may_write_is_refused)
 	t_write(t_dirfd, "file", "x");
 	ck_assert_int_lt(sv_node_open("/mnt/file", &other, &err), 0);
 	ck_assert_int_lt(sv_node_open("/mnt/file/x", &other, &err), 0);
+}
+END_TEST
+
+START_TEST(a_root_directory_below_what_others_may_write_is_refused)
+{
+	sv_autofree char *below = sv_asprintf("%s/above/root", t_dir);
+	struct sv_node other = { .root_fd = -1 };
+	struct sv_err err = { "" };
+
+	ck_assert_int_eq(mkdirat(t_dirfd, "above", 0755), 0);
+	ck_assert_int_eq(fchmodat(t_dirfd, "above", 0777, 0), 0);
+	ck_assert_int_eq(sv_node_open(below, &other, &err), -EPERM);
+	t_contains(err.msg, "'/mnt/above', above the root directory, must be owned by root");
+	ck_assert_int_eq(fchmodat(t_dirfd, "above", 0755, 0), 0);
+	ck_assert_int_eq(fchownat(t_dirfd, "above", 5, 0, 0), 0);
+	ck_assert_int_eq(sv_node_open(below, &other, &err), -EPERM);
+	ck_assert_int_eq(fchmodat(t_dirfd, "above", 01777, 0), 0); /* sticky, and not root's */
+	ck_assert_int_eq(sv_node_open(below, &other, &err), -EPERM);
+	ck_assert_int_eq(fchownat(t_dirfd, "above", 0, 0, 0), 0);
+	ck_assert_int_eq(fchmodat(t_dirfd, "above", 01777, 0), 0); /* as /tmp */
+	ck_assert_msg(sv_node_open(below, &other, &err) == 0, "%s", err.msg);
+	sv_node_close(&other);
 }
 END_TEST
 
@@ -360,7 +387,7 @@ START_TEST(a_file_is_not_replaced)
 {
 	close(sv_open_dirs(node.root_fd, DIR_OF("u"), 0750, (gid_t)-1, false, NULL));
 	t_write(node.root_fd, ID, "x");
-	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by something");
 	expect_root("pods/ 0750 0\npods/u/ 0750 0\npods/u/volumes/ 0750 0\n"
 		    "pods/u/volumes/kubernetes.io~secret/ 0750 0\n"
 		    "pods/u/volumes/kubernetes.io~secret/v 0644 0 =x");
@@ -372,11 +399,11 @@ START_TEST(a_link_is_not_followed)
 	close(sv_open_dirs(node.root_fd, DIR_OF("u"), 0750, (gid_t)-1, false, NULL));
 	ck_assert_int_eq(mkdirat(t_dirfd, "outside", 0755), 0);
 	ck_assert_int_eq(symlinkat("/mnt/outside", node.root_fd, ID), 0);
-	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by something");
 	ck_assert_int_eq(unlinkat(node.root_fd, ID, 0), 0);
 	ck_assert_int_eq(unlinkat(node.root_fd, DIR_OF("u"), AT_REMOVEDIR), 0);
 	ck_assert_int_eq(symlinkat("/mnt/outside", node.root_fd, DIR_OF("u")), 0);
-	failed(sync_keys("a=1"), -ENOTDIR, SV_FAULT_OCCUPIED, "cannot make directory");
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "occupied by something");
 	{
 		sv_autoclose int fd =
 			openat(t_dirfd, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -637,6 +664,142 @@ START_TEST(files_of_others_are_not_removed)
 }
 END_TEST
 
+/* ---- neighbours -------------------------------------------------------------------------------- */
+
+static void bind(const char *from, const char *to)
+{
+	sv_autofree char *source = sv_asprintf("%s/%s", t_dir, from);
+	sv_autofree char *target = sv_asprintf("%s/%s", t_dir, to);
+
+	ck_assert_int_eq(mount(source, target, NULL, MS_BIND, NULL), 0);
+}
+
+static void uncover(const char *path)
+{
+	sv_autofree char *target = sv_asprintf("%s/%s", t_dir, path);
+
+	ck_assert_int_eq(umount2(target, 0), 0);
+}
+
+static void make_outside(void)
+{
+	ck_assert_int_eq(mkdirat(t_dirfd, "outside", 0755), 0);
+	ck_assert_int_eq(mkdirat(t_dirfd, "outside/empty", 0755), 0);
+	t_write(t_dirfd, "outside/precious", "x");
+}
+
+static void expect_outside(void)
+{
+	sv_autoclose int fd = openat(t_dirfd, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	sv_autofree char *tree = t_tree(fd);
+
+	ck_assert_str_eq(tree, "empty/ 0755 0\nprecious 0644 0 =x");
+}
+
+START_TEST(a_covered_volume_is_still_there)
+{
+	struct sv_action *a;
+
+	make_outside();
+	succeed_keys("a=1");
+	bind("outside", "root/" ID);
+	a = sync_keys("a=2");
+	ck_assert(a->is_mounted && a->covered);
+	failed(a, -EBUSY, SV_FAULT_OCCUPIED, "occupied by a mount that is not a volume");
+	a = remove_volume("p");
+	ck_assert(a->is_mounted);
+	failed(a, -EBUSY, SV_FAULT_OCCUPIED, "covered by a mount that is not a volume");
+	expect_outside();
+	uncover("root/" ID);
+	ck_assert(is_volume(ID));
+	a = sync_keys("a=2");
+	ck_assert(!a->covered);
+	succeeded(a);
+	succeeded(remove_volume("p"));
+	expect_root("by-name/ 0750 0\npods/ 0750 0");
+}
+END_TEST
+
+START_TEST(a_mount_above_a_volume_is_not_passed)
+{
+	make_outside();
+	succeed_keys("a=1");
+	bind("outside", "root/pods/u");
+	failed(sync_keys("a=2"), -EBUSY, SV_FAULT_OCCUPIED, "'pods/u' is occupied by a mount");
+	failed(remove_volume("p"), -EBUSY, SV_FAULT_OCCUPIED, "covered by a mount");
+	ck_assert(mounted);
+	expect_outside();
+	uncover("root/pods/u");
+	succeed_keys("a=2");
+	succeeded(remove_volume("p"));
+}
+END_TEST
+
+START_TEST(a_volume_that_was_moved_is_brought_back)
+{
+	struct stat before, after;
+	struct sv_action *a;
+
+	succeed_keys("a=1");
+	ck_assert_int_eq(fstatat(node.root_fd, ID, &before, 0), 0);
+	ck_assert_int_eq(renameat(node.root_fd, "pods/u", node.root_fd, "pods/hidden"), 0);
+	succeed_keys("a=2");
+	ck_assert_int_eq(fstatat(node.root_fd, ID, &after, 0), 0);
+	ck_assert_uint_eq(after.st_dev, before.st_dev); /* the one that containers see */
+	ck_assert_int_ne(faccessat(node.root_fd, "pods/hidden", F_OK, 0), 0);
+	ck_assert_int_eq(renameat(node.root_fd, "pods/u", node.root_fd, "hidden"), 0);
+	a = remove_volume("p");
+	ck_assert(!a->is_mounted);
+	succeeded(a);
+	expect_root("by-name/ 0750 0\npods/ 0750 0");
+}
+END_TEST
+
+START_TEST(in_a_root_that_cannot_be_reached_nothing_is_published)
+{
+	make_outside();
+	succeed_keys("a=1");
+	bind("outside", "root");
+	failed(sync_keys("a=2"), -EBUSY, SV_FAULT_OCCUPIED, "something is mounted over it");
+	expect_outside();
+	uncover("root");
+	bind("root", "root"); /* as it was, and yet another mount */
+	failed(sync_keys("a=2"), -EBUSY, SV_FAULT_OCCUPIED, "something is mounted over it");
+	uncover("root");
+	ck_assert_int_eq(renameat(t_dirfd, "root", t_dirfd, "away"), 0);
+	failed(sync_keys("a=2"), -EBUSY, SV_FAULT_OCCUPIED, "has been moved away");
+	ck_assert_int_eq(renameat(t_dirfd, "away", t_dirfd, "root"), 0);
+	succeed_keys("a=2");
+}
+END_TEST
+
+static const struct {
+	const char *path;
+	uid_t uid;
+	mode_t mode;
+} foreign_dirs[] = {
+	{ "pods", 5, 0755 },
+	{ "pods/u", 0, 0770 },
+	{ "pods/u/volumes", 0, 0702 },
+	{ ID, 5, 0700 },
+};
+
+START_TEST(a_directory_of_others_is_not_used)
+{
+	const char *path = foreign_dirs[_i].path;
+
+	close(sv_open_dirs(node.root_fd, path, 0750, (gid_t)-1, false, NULL));
+	ck_assert_int_eq(fchmodat(node.root_fd, path, foreign_dirs[_i].mode, 0), 0);
+	ck_assert_int_eq(fchownat(node.root_fd, path, foreign_dirs[_i].uid, 0, 0), 0);
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "not owned by root, or others");
+	ck_assert(!is_volume(ID));
+	close(sv_open_dirs(node.root_fd, path, 0750, (gid_t)-1, false, NULL));
+	ck_assert_int_eq(fchownat(node.root_fd, path, 0, 0, 0), 0);
+	ck_assert_int_eq(fchmodat(node.root_fd, path, 0750, 0), 0);
+	succeed_keys("a=1");
+}
+END_TEST
+
 /* ---- after a restart --------------------------------------------------------------------------------------- */
 
 static int add(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
@@ -645,6 +808,65 @@ static int add(void *arg, const char *id, enum sv_medium medium, const char *ns,
 		      sv_medium_name(medium), ns, pod);
 	return 0;
 }
+
+static void expect_adopted(const char *want);
+
+START_TEST(a_restart_does_not_sweep_what_is_mounted_above_volumes)
+{
+	make_outside();
+	ck_assert_int_eq(mkdirat(t_dirfd, "outside/empty/within", 0755), 0);
+	ck_assert_int_eq(symlinkat("nowhere", t_dirfd, "outside/empty/link"), 0);
+	close(sv_open_dirs(node.root_fd, "pods/u", 0750, (gid_t)-1, false, NULL));
+	close(sv_open_dirs(node.root_fd, "by-name/default", 0750, (gid_t)-1, false, NULL));
+	bind("outside", "root/pods/u");
+	bind("outside", "root/by-name/default");
+	expect_adopted("");
+	uncover("root/pods/u");
+	uncover("root/by-name/default");
+	bind("outside", "root/pods");
+	bind("outside", "root/by-name");
+	expect_adopted("");
+	ck_assert_int_eq(faccessat(t_dirfd, "outside/empty/within", F_OK, 0), 0);
+	ck_assert_int_eq(faccessat(t_dirfd, "outside/empty/link", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+}
+END_TEST
+
+START_TEST(a_restart_finds_what_was_covered_or_moved)
+{
+	sv_autofree char *want = sv_asprintf(ID " %s default/p", sv_medium_name(node.medium));
+
+	make_outside();
+	succeed_keys("a=1");
+	bind("outside", "root/" ID);
+	expect_adopted(want);
+	uncover("root/" ID);
+	bind("outside", "root/pods");
+	expect_adopted(want);
+	uncover("root/pods");
+	ck_assert_int_eq(renameat(node.root_fd, "pods/u", node.root_fd, "pods/hidden"), 0);
+	expect_adopted(want);
+	expect_outside();
+}
+END_TEST
+
+/* Whole, with a volume's flags, at a volume's path: and yet somebody's. */
+START_TEST(a_file_system_without_the_mark_is_not_adopted)
+{
+	const struct sv_tmpfs_opts opts = {
+		.medium = SV_MEDIUM_TMPFS, .size = 1 << 20, .mode = 01777, .gid = -1
+	};
+	sv_autoclose int mnt = sv_tmpfs_new(&opts, NULL);
+	sv_autoclose int target = sv_open_dirs(node.root_fd, ID, 0750, (gid_t)-1, false, NULL);
+
+	t_write(mnt, "precious", "x");
+	ck_assert_int_eq(sv_tmpfs_attach(mnt, target, NULL), 0);
+	expect_adopted("");
+	failed(sync_keys("a=1"), -EBUSY, SV_FAULT_OCCUPIED, "a mount that is not a volume");
+	mounted = true;
+	succeeded(remove_volume("p"));
+	expect_volume("precious 0644 0 =x");
+}
+END_TEST
 
 static void expect_adopted(const char *want)
 {
@@ -766,6 +988,7 @@ T_SUITE(volume)
 	T_TEST(a_root_directory_is_made_and_locked);
 	T_TEST(parents_of_a_root_directory_are_made);
 	T_TEST(a_root_directory_that_others_may_write_is_refused);
+	T_TEST(a_root_directory_below_what_others_may_write_is_refused);
 	T_TEST(a_volume_appears_complete);
 	T_TEST(a_group_is_seen_from_the_start);
 	T_TEST(an_update_is_written_into_the_same_mount);
@@ -789,6 +1012,14 @@ T_SUITE(volume)
 	T_TEST(a_name_that_another_pod_has_taken_stays);
 	T_TEST(a_mount_of_others_is_not_taken_down);
 	T_TEST(files_of_others_are_not_removed);
+	T_TEST(a_covered_volume_is_still_there);
+	T_TEST(a_mount_above_a_volume_is_not_passed);
+	T_TEST(a_volume_that_was_moved_is_brought_back);
+	T_TEST(in_a_root_that_cannot_be_reached_nothing_is_published);
+	T_EACH(a_directory_of_others_is_not_used, foreign_dirs);
+	T_TEST(a_restart_does_not_sweep_what_is_mounted_above_volumes);
+	T_TEST(a_restart_finds_what_was_covered_or_moved);
+	T_TEST(a_file_system_without_the_mark_is_not_adopted);
 	T_TEST(a_restart_finds_what_is_mounted);
 	T_TEST(a_restart_sweeps_what_leads_nowhere);
 	T_TEST(mounts_of_others_are_not_adopted);

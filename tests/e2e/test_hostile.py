@@ -1,0 +1,1049 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile neighbours: what a container that can write, a member of the socket's group or a tree
+that somebody has prepared may try.
+
+Whatever they do, nothing outside the root directory is read, written, removed or unmounted, no
+value is shown, the daemon stays up and tells the state of the volume as it is, other volumes are
+published, and all is well again when the obstacle has gone.
+"""
+
+import array
+import base64
+import contextlib
+import fcntl
+import grp
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness  # noqa: E402
+from harness import (Daemon, check, check_eq, check_in, in_state,  # noqa: E402
+                     pod, poll_until, secret)
+
+suite = harness.Suite("hostile")
+
+VALUE = "hostile-must-not-see-this"
+NEWER = "nor-this-which-came-later"
+OUR_FLAGS = "ro,nosuid,nodev,noexec"
+NOBODY = pwd.getpwnam("nobody").pw_uid
+MEMBERS = "daemon"  # a group that every system has
+
+
+class Outside:
+    """Things that are not the daemon's: on a tmpfs of their own, so that it can be mounted whole."""
+
+    def __init__(self):
+        self.path = harness.make_dir("outside.")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "outside", self.path],
+                       check=True)
+        os.makedirs(self.path + "/empty/within")
+        os.mkdir(self.path + "/dir")
+        for name in ("canary", "dir/canary"):
+            with open(os.path.join(self.path, name), "w", encoding="ascii") as f:
+                f.write("alive")
+        os.symlink("canary", self.path + "/link")
+        os.symlink("nowhere", self.path + "/dir/link")
+        self.before = self.look()
+
+    def look(self):
+        found = {}
+        for base, dirs, files in os.walk(self.path):
+            for name in dirs + files:
+                path = os.path.join(base, name)
+                st = os.lstat(path)
+                found[os.path.relpath(path, self.path)] = (
+                    st.st_mode, st.st_uid, st.st_gid, st.st_nlink, st.st_mtime_ns,
+                    os.readlink(path) if stat.S_ISLNK(st.st_mode) else None,
+                    harness.read_file(path) if stat.S_ISREG(st.st_mode) else None)
+        return found
+
+    def check(self):
+        check(harness.mount_at(self.path), "what is outside was unmounted")
+        check_eq(self.look(), self.before, "what is outside")
+
+
+@contextlib.contextmanager
+def victim(**options):
+    """(daemon, outside): volume default/p/v with k=VALUE, a bystander, things that are not ours."""
+    outside = Outside()
+    with Daemon(start=False, **options) as d:
+        d.put_objects("good.yaml", secret("good", {"k": VALUE}), pod("good", {"v": "good"}))
+        put(d, VALUE)
+        d.start()
+        good = d.wait_published("default", "good", "v")
+        before, mount = harness.read_tree(good["path"]), harness.mount_at(good["path"])
+        d.wait_published("default", "p", "v")
+        pid = d.process.pid
+        yield d, outside
+        check_eq(d.process.poll(), None, "exit status of the daemon")
+        if d.process.pid == pid and os.path.ismount(good["path"]):
+            d.marker()
+            check_eq(harness.mount_at(good["path"]), mount, "the bystander's mount")
+            check_eq(harness.read_tree(good["path"]), before, "the bystander's volume")
+        outside.check()
+        check_shows_no_value(d)
+
+
+def check_shows_no_value(d):
+    shown = [d.log()] + [json.dumps(d.get_json(path)) for path in
+                         ("/v1/status", "/v1/volumes", "/v1/pods", "/v1/secrets", "/v1/events")]
+    for value in (VALUE, NEWER):
+        for form in (value, base64.b64encode(value.encode()).decode()):
+            check(not any(form in text for text in shown), "a value is shown")
+    check("\x1b" not in d.log() and "\x01" not in d.log(), "control bytes in the log")
+
+
+def put(d, value, uid="u"):
+    d.put_objects("p.yaml", secret("p", {"k": value}), pod("p", {"v": "p"}, uid=uid))
+
+
+def volume_path(d, uid="u"):
+    return os.path.join(d.root, "pods", uid, "volumes/kubernetes.io~secret/v")
+
+
+def content(d, uid="u"):
+    fd = os.open(volume_path(d, uid) + "/k", os.O_RDONLY | os.O_NONBLOCK)  # it may be a FIFO
+    with os.fdopen(fd, "rb") as f:
+        return (f.read() or b"").decode()
+
+
+def has_content(d, value):
+    try:
+        return content(d) == value
+    except OSError:
+        return False
+
+
+def update(d, value=NEWER):
+    """The new content comes, and takes the place of the old one."""
+    put(d, value)
+    poll_until(lambda: has_content(d, value), "the new content")
+    d.wait_published("default", "p", "v")
+
+
+def remove(d):
+    path = volume_path(d)
+    os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+    d.wait_gone("default", "p", "v")
+    check(not os.path.lexists(path), "the volume's directory is still there")
+    check_eq([m["path"] for m in harness.mounts_below(d.root) if "/pods/u/" in m["path"]], [],
+             "mounts of a removed volume")
+
+
+def wait_bad(d, state, reason, volume="v", name="p"):
+    v = d.wait_volume("default", name, volume,
+                      lambda x: x and x["state"] == state and x["reason"] == reason)
+    check(v["message"], "no message")
+    check(v["nextRetryAt"], "no time to try again")
+    r = d.ctl("status")
+    check_in("volume default/%s/%s is %s (%s)" % (name, volume, state, reason), r.stdout, "status")
+    check_eq(r.returncode, 0 if state == "Removing" else 5, "exit status of secretvolctl status")
+    return v
+
+
+def reload(d):
+    """Every volume is looked at again."""
+    d.signal(signal.SIGHUP)
+
+
+# ---- inside a volume: a container that has made it writable ------------------------------------
+
+
+def data_dir(view):
+    return os.path.join(view, os.readlink(os.path.join(view, "..data")))
+
+
+def replace(path, make):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+    make(path)
+
+
+def plant_socket(path):
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
+        s.bind("/proc/self/fd/%d/%s" % (dir_fd(path), os.path.basename(path)))
+
+
+_dir_fds = {}
+
+
+def dir_fd(path):
+    """A short name of a directory, as socket paths are short; kept for the life of the test."""
+    directory = os.path.dirname(path)
+    if directory not in _dir_fds:
+        _dir_fds[directory] = os.open(directory, os.O_PATH)
+    return _dir_fds[directory]
+
+
+def deep(path, levels):
+    fd = os.open(path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    with open(os.open("canary", os.O_WRONLY | os.O_CREAT, dir_fd=fd), "w", encoding="ascii") as f:
+        f.write("x")
+    os.close(fd)
+
+
+def odd_names(view):
+    for name in ("\x1b[31mred", "a\nb", "..2\x01\n", "..2 x", "-rf", "\udcff\udcfe", "..", "%s%n"):
+        if name != "..":
+            os.mkdir(os.path.join(view, name))
+            os.symlink("/etc", os.path.join(view, name + "l"))
+
+
+def huge_file(view):
+    for directory in (view, data_dir(view)):
+        with open(os.path.join(directory, "huge"), "wb") as f:
+            f.truncate(1 << 45)
+
+
+def hard_links(view):
+    for name in (os.path.join(view, "kept"), os.path.join(data_dir(view), "k2")):
+        with contextlib.suppress(FileExistsError):
+            os.link(os.path.join(data_dir(view), "k"), name)
+
+
+def many_generations(view):
+    for n in range(3000):
+        os.mkdir(os.path.join(view, "..2000_01_01_00_00_00.%d" % n))
+
+
+def device(path):
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+
+
+PLANTS = {
+    "..data leads out": lambda v, out: replace(v + "/..data", lambda p: os.symlink(out, p)),
+    "..data leads up": lambda v, out: replace(v + "/..data", lambda p: os.symlink("..", p)),
+    "..data is a file": lambda v, out: replace(v + "/..data", lambda p: open(p, "w").close()),
+    "..data is a fifo": lambda v, out: replace(v + "/..data", os.mkfifo),
+    "..data_tmp leads out": lambda v, out: os.symlink(out, v + "/..data_tmp"),
+    "a generation is a link": lambda v, out: replace(data_dir(v), lambda p: os.symlink(out, p)),
+    "an old generation is a link": lambda v, out: os.symlink(out, v + "/..2000_01_01_00_00_00.1"),
+    "a file is a link": lambda v, out: replace(data_dir(v) + "/k",
+                                               lambda p: os.symlink(out + "/canary", p)),
+    "a file is a fifo": lambda v, out: replace(data_dir(v) + "/k", os.mkfifo),
+    "a file is a device": lambda v, out: replace(data_dir(v) + "/k", device),
+    "a file is a socket": lambda v, out: replace(data_dir(v) + "/k", plant_socket),
+    "a file is a directory": lambda v, out: replace(data_dir(v) + "/k", os.mkdir),
+    "a link leads out": lambda v, out: replace(v + "/k", lambda p: os.symlink(out + "/canary", p)),
+    "hard links": lambda v, out: hard_links(v),
+    "files without rights": lambda v, out: (os.chmod(data_dir(v) + "/k", 0), os.chmod(v, 0)),
+    "odd names": lambda v, out: odd_names(v),
+    "huge files": lambda v, out: huge_file(v),
+    "a deep tree": lambda v, out: deep(v, 3000),
+    "a deep generation": lambda v, out: deep(data_dir(v), 3000),
+    "many generations": lambda v, out: many_generations(v),
+}
+
+
+@suite.test
+def what_is_planted_in_a_volume_leads_nowhere():
+    wrong = []
+    with victim() as (d, outside):
+        for name, plant in PLANTS.items():
+            for act in (update, reload, Daemon.restart, None):
+                try:
+                    with harness.writable(volume_path(d)) as view:
+                        plant(view, outside.path)
+                    if act:
+                        act(d)
+                        d.wait_published("default", "p", "v")
+                        poll_until(lambda: not os.path.islink(volume_path(d) + "/..data/k")
+                                   and os.path.isfile(volume_path(d) + "/k"), "a file")
+                        update(d, "%s after %s" % (NEWER, name))
+                    remove(d)
+                except (AssertionError, OSError) as e:
+                    wrong.append("%s, then %s: %s" % (name, act.__name__ if act else "remove", e))
+                    with contextlib.suppress(OSError):
+                        os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+                    d.wait_gone("default", "p", "v")
+                outside.check()
+                put(d, VALUE)
+                d.wait_published("default", "p", "v")
+    check(not wrong, "\n".join(wrong))
+
+
+@suite.test
+def directories_in_the_way_are_reported_until_they_are_gone():
+    with victim() as (d, _):
+        for name in ("..data", "..data_tmp"):
+            with harness.writable(volume_path(d)) as view:
+                path = os.path.join(view, name)
+                if os.path.islink(path):
+                    os.unlink(path)
+                os.makedirs(path + "/full")
+                put(d, NEWER)
+                wait_bad(d, "Stale", "WriteFailed")
+                shutil.rmtree(path)
+            d.wait_published("default", "p", "v")
+            check_eq(content(d), NEWER, "content afterwards")
+            update(d, VALUE)
+        with harness.writable(volume_path(d)) as view:  # and they do not stop a removal
+            os.unlink(view + "/..data")
+            os.makedirs(view + "/..data/full")
+        remove(d)
+
+
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, IMMUTABLE, APPEND = 0x80086601, 0x40086602, 0x10, 0x20
+
+
+def set_flags(path, flags):
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(fd, FS_IOC_SETFLAGS, array.array("l", [flags]))
+    finally:
+        os.close(fd)
+
+
+@suite.test
+def immutable_files_delay_and_do_not_confuse():
+    with victim() as (d, _), harness.writable(volume_path(d)) as view:
+        data = data_dir(view)
+        try:
+            set_flags(view, IMMUTABLE)
+        except OSError:
+            raise harness.Skip("tmpfs has no immutable files here") from None
+        put(d, NEWER)
+        v = wait_bad(d, "Stale", "WriteFailed")
+        check_eq(content(d), VALUE, "content while nothing can be written")
+        set_flags(view, 0)
+        d.wait_published("default", "p", "v")
+        poll_until(lambda: not os.path.exists(data), "the old generation is removed")
+        set_flags(data_dir(view) + "/k", IMMUTABLE)
+        os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+        v = wait_bad(d, "Removing", "MountFailed")
+        check_in("Operation not permitted", v["message"], "message")
+        for base, _, files in os.walk(view):
+            for name in files:
+                set_flags(os.path.join(base, name), 0)
+        d.wait_gone("default", "p", "v")
+        check_eq(os.listdir(view), [], "what is left")
+
+
+LEASE = r"""
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, lambda *_: None)  # told that it should let go, it does not
+f = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+print("held", flush=True)
+sys.stdin.readline()
+fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+print("released", flush=True)
+sys.stdin.readline()
+print(os.pread(f, 100, 0).hex(), flush=True)
+"""
+
+
+@suite.test
+def a_lease_does_not_save_a_value_from_being_overwritten():
+    with victim() as (d, _):
+        holder = subprocess.Popen(["/usr/bin/python3", "-c", LEASE, volume_path(d) + "/k"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            check_eq(holder.stdout.readline(), "held\n", "the holder of the lease")
+            os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+            wait_bad(d, "Removing", "MountFailed")
+            print("", file=holder.stdin, flush=True)
+            check_eq(holder.stdout.readline(), "released\n", "the holder of the lease")
+            d.wait_gone("default", "p", "v")
+            print("", file=holder.stdin, flush=True)
+            check_eq(holder.stdout.readline().strip(), "00" * len(VALUE), "what it still has open")
+        finally:
+            holder.kill()
+            holder.communicate()
+
+
+@suite.test
+def a_mount_inside_a_volume_is_left_alone():
+    with victim() as (d, outside):
+        path = os.path.join(volume_path(d), os.readlink(volume_path(d) + "/..data"))
+        harness.bind_mount(outside.path, path)
+        update(d)
+        check_eq(len(harness.mounts_below(volume_path(d))), 1, "mounts in the volume")
+        outside.check()
+        os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+        wait_bad(d, "Removing", "MountFailed")
+        outside.check()
+        check(harness.umount(path), "the mount in the volume is gone")
+        d.wait_gone("default", "p", "v")
+
+
+@suite.test
+def a_volume_that_was_made_writable_is_protected_again():
+    with victim() as (d, _):
+        path = volume_path(d)
+        for act in (lambda _: update(d), reload, Daemon.restart):
+            subprocess.run(["mount", "-o", "remount,bind,rw,exec,suid,dev", path], check=True)
+            check("rw" in harness.mount_at(path)["options"], "the volume is not writable")
+            act(d)
+            poll_until(lambda: set(OUR_FLAGS.split(",")) <= harness.mount_at(path)["options"],
+                       "the volume is read-only, nosuid, nodev and noexec")
+            d.wait_published("default", "p", "v")
+
+
+# ---- mounts over what is ours ------------------------------------------------------------------
+
+
+def bind_whole(outside, path):
+    """The whole of somebody's tmpfs, with the options that our volumes have."""
+    harness.bind_mount(outside.path, path)
+    subprocess.run(["mount", "-o", "remount,bind," + OUR_FLAGS, path], check=True)
+
+
+@suite.test
+def somebodys_tmpfs_at_a_volumes_path_is_not_taken_for_one():
+    with victim() as (d, outside):
+        paths = {}
+        for uid in ("wanted", "unknown"):
+            paths[uid] = volume_path(d, uid)
+            os.makedirs(paths[uid])
+            bind_whole(outside, paths[uid])
+        d.put_objects("w.yaml", pod("wanted", {"v": "p"}, uid="wanted"))
+        wait_bad(d, "Failed", "Busy", name="wanted")
+        d.restart()
+        wait_bad(d, "Failed", "Busy", name="wanted")
+        outside.check()
+        os.unlink(os.path.join(d.manifest_dir, "w.yaml"))
+        d.wait_gone("default", "wanted", "v")
+        outside.check()
+        for path in paths.values():
+            check(harness.umount(path), "the mount at %s is gone" % path)
+
+
+@suite.test
+def a_volume_at_anothers_path_is_not_taken_for_that():
+    with victim() as (d, _):
+        other = volume_path(d, "other")
+        os.makedirs(other)
+        harness.bind_mount(volume_path(d), other)
+        d.put_objects("o.yaml", secret("o", {"k": "o"}), pod("other", {"v": "o"}, uid="other"))
+        wait_bad(d, "Failed", "Busy", name="other")
+        d.restart()
+        wait_bad(d, "Failed", "Busy", name="other")
+        check_eq(content(d), VALUE, "the volume that was bound there")
+        check(harness.umount(other), "the mount is gone")
+        d.wait_published("default", "other", "v")
+        check_eq(content(d, "other"), "o", "content")
+
+
+@suite.test
+def a_covered_volume_is_not_reported_as_removed():
+    with victim() as (d, outside):
+        for restart in (False, True):
+            path = volume_path(d)
+            bind_whole(outside, path)
+            put(d, NEWER)
+            wait_bad(d, "Failed", "Busy")
+            if restart:
+                d.restart()
+                wait_bad(d, "Failed", "Busy")
+            os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+            wait_bad(d, "Removing", "Busy")
+            outside.check()
+            check(harness.umount(path), "the cover is gone")
+            d.wait_gone("default", "p", "v")
+            check_eq([m for m in harness.mounts_below(d.root) if m["path"] == path], [], "mounts")
+            put(d, VALUE)
+            d.wait_published("default", "p", "v")
+
+
+COVERED = (  # what is covered; state and reason of a volume below it, and of one that is made meanwhile
+    ("pods", ("Failed", "Busy"), ("Failed", "Busy")),
+    ("pods/u", ("Failed", "Busy"), None),
+    ("pods/u/volumes", ("Failed", "Busy"), None),
+    ("by-name", ("Stale", "WriteFailed"), ("Stale", "WriteFailed")),
+    ("by-name/default", ("Stale", "WriteFailed"), ("Stale", "WriteFailed")),
+)
+
+
+@suite.test
+def mounts_over_directories_above_a_volume_are_not_written_to():
+    with victim() as (d, outside):
+        for name, below, fresh in COVERED:
+            path = os.path.join(d.root, name)
+            for restart in (False, True):
+                harness.bind_mount(outside.path, path)
+                put(d, NEWER)
+                d.put_objects("new.yaml", pod("new", {"v": "p"}))
+                wait_bad(d, *below)
+                if fresh:
+                    wait_bad(d, *fresh, name="new")
+                if restart:
+                    d.restart()
+                    wait_bad(d, *below)
+                outside.check()
+                check(harness.umount(path), "the cover of %s is gone" % name)
+                d.wait_published("default", "p", "v")
+                v = d.wait_published("default", "new", "v")
+                check_eq(content(d), NEWER, "content below %s" % name)
+                check_eq(os.path.realpath(d.root + "/by-name/default/new/v"), v["path"], "by name")
+                os.unlink(os.path.join(d.manifest_dir, "new.yaml"))
+                d.wait_gone("default", "new", "v")
+                check_eq(len([m for m in harness.mounts_below(d.root)
+                              if m["path"] == volume_path(d)]), 1, "mounts of the volume")
+                put(d, VALUE)
+                poll_until(lambda: has_content(d, VALUE), "the next content below " + name)
+
+
+@suite.test
+def what_is_covered_may_be_removed_later():
+    with victim() as (d, outside):
+        for name, below, _ in COVERED[:3]:
+            path = os.path.join(d.root, name)
+            harness.bind_mount(outside.path, path)
+            os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+            wait_bad(d, "Removing", below[1])
+            outside.check()
+            check(harness.umount(path), "the cover of %s is gone" % name)
+            d.wait_gone("default", "p", "v")
+            check_eq([m for m in harness.mounts_below(d.root) if m["path"] == volume_path(d)], [],
+                     "mounts of the volume")
+            put(d, VALUE)
+            d.wait_published("default", "p", "v")
+
+
+def with_socket_elsewhere():
+    path = os.path.join(harness.make_dir("socket."), "s")
+    return path, ["--socket", path]
+
+
+@suite.test
+def a_root_that_nobody_can_reach_is_told():
+    path, args = with_socket_elsewhere()
+    outside = Outside()
+
+    def cover(root):
+        harness.bind_mount(outside.path, root)
+        return lambda: check(harness.umount(root), "the cover is gone")
+
+    def cover_by_itself(root):
+        harness.bind_mount(root, root)
+        return lambda: check(harness.umount(root), "the cover is gone")
+
+    def move(root):
+        os.rename(root, root + ".away")
+        return lambda: os.rename(root + ".away", root)
+
+    def replace_by_link(root):
+        os.rename(root, root + ".away")
+        os.symlink(outside.path, root)
+        return lambda: (os.unlink(root), os.rename(root + ".away", root))
+
+    with Daemon(start=False, args=args) as d:
+        d.socket_path, d.client = path, harness.Client(path)
+        put(d, VALUE)
+        d.start()
+        d.wait_published("default", "p", "v")
+        for hide in (cover, cover_by_itself, move, replace_by_link):
+            undo = hide(d.root)
+            put(d, NEWER)
+            d.put_objects("new.yaml", pod("new", {"v": "p"}))
+            v = wait_bad(d, "Failed", "Busy")
+            check_in(d.root, v["message"], "message")
+            wait_bad(d, "Failed", "Busy", name="new")
+            outside.check()
+            undo()
+            d.wait_published("default", "p", "v")
+            d.wait_published("default", "new", "v")
+            check_eq(content(d), NEWER, "content afterwards")
+            d.delete("new.yaml")
+            d.wait_gone("default", "new", "v")
+            update(d, VALUE)
+        check_shows_no_value(d)
+
+
+# ---- directories that were moved, or prepared --------------------------------------------------
+
+
+@suite.test
+def a_volume_whose_parents_were_renamed_is_found():
+    def identity():
+        st = os.stat(volume_path(d))
+        return st.st_dev, st.st_ino
+
+    with victim() as (d, outside):
+        for name, new in (("pods/u", "pods/hidden"), ("pods", "elsewhere"),
+                          ("pods/u/volumes/kubernetes.io~secret", "pods/u/volumes/x"),
+                          ("pods/u", "by-name/default/q\x1b\n")):
+            before, source = identity(), os.path.join(d.root, name)
+            os.rename(source, os.path.join(d.root, new))
+            update(d)  # containers have the old mount: it is the one that has to change
+            check_eq(identity(), before, "the file system after %s was renamed" % name)
+            poll_until(lambda: not os.path.lexists(os.path.join(d.root, new)) or name == "pods",
+                       new + " is removed")
+            shutil.rmtree(os.path.join(d.root, "elsewhere"), ignore_errors=True)
+            update(d, VALUE)
+        os.rename(d.root + "/pods/u", d.root + "/pods/hidden")
+        d.restart()
+        d.wait_published("default", "p", "v")
+        os.rename(d.root + "/pods/u", d.root + "/hidden")
+        with open(d.root + "/hidden/volumes/kubernetes.io~secret/v/k", "rb") as kept:
+            os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+            d.wait_gone("default", "p", "v")
+            check_eq(kept.read(), b"\0" * len(VALUE), "what was in a volume that was moved away")
+        check_eq([m for m in harness.mounts_below(d.root) if "hidden" in m["path"]], [], "mounts")
+        outside.check()
+
+
+@suite.test
+def moved_while_it_works_leads_nowhere():
+    """A race: the Pod's directory is a link to elsewhere now and then, while the Secret changes."""
+    with victim() as (d, outside):
+        target = outside.path + "/dir"
+        real, aside = d.root + "/pods/u", d.root + "/pods/aside"
+        end = threading.Event()
+
+        def swap():
+            while not end.is_set():
+                with contextlib.suppress(OSError):
+                    os.rename(real, aside)
+                    os.symlink(target, real)
+                with contextlib.suppress(OSError):
+                    os.unlink(real)
+                    os.rename(aside, real)
+        attacker = threading.Thread(target=swap)
+        attacker.start()
+        try:
+            for n in range(150):
+                put(d, "%s%d" % (VALUE, n))
+                d.marker() if n % 50 == 49 else time.sleep(0.01)  # events come as they do
+        finally:
+            end.set()
+            attacker.join()
+        outside.check()
+        shutil.rmtree(aside, ignore_errors=True)
+        if os.path.islink(real):
+            os.unlink(real)
+        poll_until(lambda: has_content(d, "%s149" % VALUE), "the last content", 60)
+        remove(d)
+        outside.check()
+        put(d, VALUE)
+        d.wait_published("default", "p", "v")
+
+
+@suite.test
+def directories_of_others_are_not_used():
+    for path, state, reason in (("pods", "Failed", "Busy"), ("pods/u", "Failed", "Busy"),
+                                ("pods/u/volumes", "Failed", "Busy"),
+                                ("by-name", "Stale", "WriteFailed"),
+                                ("by-name/default/p", "Stale", "WriteFailed")):
+        for uid, mode in ((NOBODY, 0o755), (0, 0o777), (0, 0o770)):
+            with Daemon(start=False) as d:
+                prepared = os.path.join(d.root, path)
+                os.makedirs(prepared, 0o755)
+                os.chmod(prepared, mode)
+                os.chown(prepared, uid, -1)
+                with open(prepared + "/canary", "w", encoding="ascii") as f:
+                    f.write("alive")
+                put(d, VALUE)
+                d.start()
+                v = wait_bad(d, state, reason)
+                check_in("owned", v["message"], "message")
+                check_eq(sorted(os.listdir(prepared)), ["canary"], "what is in " + path)
+                os.chown(prepared, 0, -1)
+                os.chmod(prepared, 0o750)
+                d.wait_published("default", "p", "v")
+                check_eq(harness.read_file(prepared + "/canary"), b"alive", "the canary")
+
+
+@suite.test
+def by_name_links_that_were_planted_lead_nowhere():
+    with victim() as (d, outside):
+        names = d.root + "/by-name"
+        for path in ("default/p/v", "default/p/w", "default/q\x1b[31m\n/v", "\x01/p/v", "x/y/z"):
+            os.makedirs(os.path.dirname(os.path.join(names, path)), exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(names, path))
+            os.symlink(outside.path, os.path.join(names, path))
+        for name in ("\x01\x1b[31m/p\n/v", "../../x/v"):  # lead to the volume, by another name
+            os.makedirs(os.path.dirname(os.path.join(names, name)), exist_ok=True)
+            os.symlink("../../../pods/u/volumes/kubernetes.io~secret/v", os.path.join(names, name))
+        os.symlink(outside.path, names + "/default/dir")
+        d.put_objects("dir.yaml", pod("dir", {"v": "p"}))
+        wait_bad(d, "Stale", "WriteFailed", name="dir")
+        os.unlink(names + "/default/dir")
+        d.wait_published("default", "dir", "v")
+        d.restart()
+        poll_until(lambda: os.path.realpath(names + "/default/p/v") == volume_path(d),
+                   "the volume's name leads to it")
+        d.wait_published("default", "p", "v")
+        left = [os.path.join(base, name) for base, dirs, files in os.walk(names)
+                for name in dirs + files if os.path.islink(os.path.join(base, name))
+                and not os.path.realpath(os.path.join(base, name)).startswith(d.root + "/pods/")]
+        check_eq(left, [], "planted links")
+        remove(d)
+
+
+# ---- the root directory and the socket ---------------------------------------------------------
+
+
+def refuses_to_start(d, says):
+    d.start(wait_ready=False)
+    check_eq(d.wait_exit(), 1, "exit status with " + says)
+    check_in(says, d.log().splitlines()[-1], "message")
+
+
+@suite.test
+def a_root_directory_below_somebody_elses_is_refused():
+    for uid, mode in ((NOBODY, 0o755), (0, 0o777), (0, 0o775)):
+        with Daemon(start=False) as d:
+            put(d, VALUE)
+            os.chmod(d.home, mode)
+            os.chown(d.home, uid, -1)
+            refuses_to_start(d, "above the root directory, must be owned by root")
+            check_eq(os.listdir(d.root), [], "what is in the root directory")
+            os.chown(d.home, 0, -1)
+            os.chmod(d.home, 0o1777)  # as /tmp: nobody can rename what is root's
+            d.start()
+            d.wait_published("default", "p", "v")
+
+
+@suite.test
+def a_root_directory_may_be_a_link_and_then_its_target_counts():
+    with Daemon(start=False) as d:
+        real = harness.make_dir("real.", 0o755)
+        os.rmdir(d.root)
+        os.symlink(real, d.root)
+        put(d, VALUE)
+        os.chown(real, NOBODY, -1)
+        refuses_to_start(d, "must be owned by root")
+        os.chown(real, 0, -1)
+        d.start()
+        v = d.wait_published("default", "p", "v")
+        check(v["path"].startswith(real + "/"), "the path goes through a link: " + v["path"])
+        os.unlink(d.root)
+        os.symlink("/nonexistent", d.root)  # it leads elsewhere now: that does not matter
+        put(d, NEWER)
+        poll_until(lambda: harness.read_file(v["path"] + "/k") == NEWER.encode(), "the update")
+        d.stop()
+        harness.unmount_below(real)
+
+
+def full_queue(path):
+    """A socket that somebody listens on and never accepts: connecting to it would block."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind("/proc/self/fd/%d/%s" % (dir_fd(path), os.path.basename(path)))
+    listener.listen(0)
+    kept = [listener]
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        s.setblocking(False)
+        kept.append(s)
+        try:
+            s.connect("/proc/self/fd/%d/%s" % (dir_fd(path), os.path.basename(path)))
+        except BlockingIOError:
+            return kept
+
+
+@suite.test
+def a_planted_status_socket_is_not_used():
+    outside = Outside()
+    plants = (lambda p: open(p, "w").close(), os.mkdir, os.mkfifo,
+              lambda p: os.symlink(outside.path + "/canary", p),
+              lambda p: os.symlink(outside.path + "/new", p))
+    for plant in plants:
+        with Daemon(start=False, args=["--socket-group", MEMBERS]) as d:
+            plant(d.socket_path)
+            before = os.lstat(d.socket_path)
+            refuses_to_start(d, "something else stands there")
+            after = os.lstat(d.socket_path)
+            check_eq((after.st_ino, after.st_mode, after.st_gid),
+                     (before.st_ino, before.st_mode, before.st_gid), "what was planted")
+            outside.check()
+    with Daemon(start=False) as d:
+        kept = full_queue(d.socket_path)
+        refuses_to_start(d, "somebody listens on it")
+        for s in kept:
+            s.close()
+        d.start()  # nobody listens any more: a leftover
+
+
+# ---- the status socket: members of its group ---------------------------------------------------
+
+# Sends requests as somebody else, one connection for each; prints the answers.
+ASK = r"""
+import base64, json, socket, sys
+path, requests = sys.argv[1], json.load(sys.stdin)
+answers = []
+for data in requests:
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    got = b""
+    try:
+        s.connect(path)
+        s.sendall(base64.b64decode(data))
+        if b"Connection: close" not in base64.b64decode(data):
+            s.shutdown(socket.SHUT_WR)
+        while True:
+            part = s.recv(65536)
+            if not part:
+                break
+            got += part
+    except socket.timeout:
+        got += b"TIMEOUT"
+    except OSError:
+        pass
+    s.close()
+    answers.append(base64.b64encode(got).decode())
+print(json.dumps(answers))
+"""
+
+
+def as_member(command, uid=NOBODY):
+    gid = str(grp.getgrnam(MEMBERS).gr_gid)
+    return ["setpriv", "--reuid", str(uid), "--regid", str(NOBODY), "--groups", gid] + command
+
+
+def ask(d, requests):
+    """All that comes back for the raw bytes of each connection, asked by a member of the group."""
+    given = json.dumps([base64.b64encode(r).decode() for r in requests])
+    r = subprocess.run(as_member(["/usr/bin/python3", "-c", ASK, d.socket_path]), input=given,
+                       text=True, capture_output=True, cwd="/", timeout=300, check=True)
+    return [base64.b64decode(x) for x in json.loads(r.stdout)]
+
+
+def statuses(answer):
+    """The status codes of all answers on one connection."""
+    return [int(n) for n in re.findall(rb"HTTP/1\.1 (\d+) ", answer)]
+
+
+@contextlib.contextmanager
+def open_to_members():
+    with victim(args=["--socket-group", MEMBERS]) as (d, outside):
+        os.chmod(d.home, 0o755)
+        yield d, outside
+
+
+def request(method, path, *lines, body=b""):
+    head = [("%s %s HTTP/1.1" % (method, path)).encode("latin-1"), b"Host: x"]
+    return b"\r\n".join(head + [x if isinstance(x, bytes) else x.encode("latin-1")
+                                for x in lines]) + b"\r\n\r\n" + body
+
+
+CLOSE = "Connection: close"
+ENV = json.dumps({"namespace": "default", "pod": "e"}).encode()
+LENGTH = "Content-Length: %d" % len(ENV)
+
+
+@suite.test
+def members_cannot_have_an_environment():
+    e = {"name": "A", "valueFrom": {"secretKeyRef": {"name": "p", "key": "k"}}}
+    tricks = [request("POST", path, CLOSE, LENGTH, *more, body=ENV)
+              for path in ("/v1/env", "//v1/env", "/v1/env/", "/v1/./env", "/v1/../v1/env",
+                           "/v1/%65nv", "/v1/env?root=1", "/v1/env%00", "http://x/v1/env",
+                           "/v1/ENV", "/v1/env#x", "v1/env")
+              for more in ((), ("X-Forwarded-User: root", "X-Remote-Uid: 0"))]
+    tricks += [request(method, "/v1/env", CLOSE, "X-HTTP-Method-Override: POST", LENGTH, body=ENV)
+               for method in ("GET", "PUT", "post", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PROPFIND")]
+    tricks += [request("GET", "/v1/env?namespace=default&pod=e", CLOSE),
+               request("POST", "/v1/env", CLOSE, "Transfer-Encoding: chunked",
+                       body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(ENV), ENV)),
+               # smuggled into the body of a request that is allowed
+               request("GET", "/healthz", "Content-Length: 5", "Content-Length: 500",
+                       body=b"hello" + request("POST", "/v1/env", CLOSE, LENGTH, body=ENV)),
+               request("GET", "/healthz", "Content-Length: 4", "Transfer-Encoding: chunked",
+                       body=b"0\r\n\r\n" + request("POST", "/v1/env", CLOSE, LENGTH, body=ENV))]
+    with open_to_members() as (d, _):
+        d.put_objects("e.yaml", pod("e", {"v": "p"}, containers=[
+            {"name": "c", "image": "img", "env": [e],
+             "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]))
+        d.wait_published("default", "e", "v")
+        status, _, body = d.client.request("POST", "/v1/env", body=ENV)
+        check_eq(status, 200, "what root gets")
+        check_in(VALUE.encode(), body, "what root gets")
+        for trick, answer in zip(tricks, ask(d, tricks)):
+            check(VALUE.encode() not in answer and b"TIMEOUT" not in answer,
+                  "%r is answered %r" % (trick, answer[:300]))
+            if trick.startswith(b"POST /v1/env HTTP"):
+                check_eq(statuses(answer), [403], "status for %r" % trick)
+
+
+JUNK = {
+    "nothing": b"",
+    "NULs": b"\0" * 5000,
+    "a NUL in the path": b"GET /v1/stat\0us HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "a NUL in a field": b"GET /healthz HTTP/1.1\r\nHost: x\0y\r\nX\0: y\r\nConnection: close\r\n\r\n",
+    "no version": b"GET /v1/status\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "control bytes": request("GET", "/\x1b[31m\x07", CLOSE),
+    "a very long method": b"A" * 30000 + b" / HTTP/1.1\r\n\r\n",
+    "a very long name": request("GET", "/healthz", "A" * 30000 + ": x", CLOSE),
+    "very many fields": request("GET", "/healthz", *["A%d: x" % n for n in range(5000)]),
+    "very many arguments": request("GET", "/v1/volumes?" + "&".join("a%d" % n for n in range(3000)),
+                                   CLOSE),
+    "folded lines": request("GET", "/healthz", "A: x", " y" * 1000, CLOSE),
+    "lines that end in LF": b"GET /healthz HTTP/1.1\nHost: x\n\n",
+    "lines that end in CR": b"GET /healthz HTTP/1.1\rHost: x\r\r",
+    "a blank before the colon": request("GET", "/healthz", "Content-Length : 5", CLOSE),
+    "two lengths": request("POST", "/v1/env", "Content-Length: 1", "Content-Length: 2", body=b"xx"),
+    "a negative length": request("POST", "/v1/env", "Content-Length: -1", body=b"x"),
+    "a length that overflows": request("POST", "/v1/env", "Content-Length: 18446744073709551617",
+                                       body=b"x"),
+    "a length that is no number": request("POST", "/v1/env", "Content-Length: 0x10", body=b"x" * 16),
+    "a large length and no body": request("POST", "/v1/env", "Content-Length: 99999999999"),
+    "a chunk that overflows": request("POST", "/v1/env", "Transfer-Encoding: chunked",
+                                      body=b"fffffffffffffffff\r\nx\r\n0\r\n\r\n"),
+    "a negative chunk": request("POST", "/v1/env", "Transfer-Encoding: chunked",
+                                body=b"-1\r\nx\r\n0\r\n\r\n"),
+    "endless chunks": request("POST", "/v1/env", "Transfer-Encoding: chunked",
+                              body=b"4000\r\n" + b"x" * 0x4000 + b"\r\n" * 1 + (
+                                  b"4000\r\n" + b"x" * 0x4000 + b"\r\n") * 40),
+    "an unknown encoding": request("POST", "/v1/env", "Transfer-Encoding: gzip", body=b"x"),
+    "an upgrade": request("GET", "/healthz", "Upgrade: websocket", "Connection: Upgrade, close"),
+    "expectations": request("POST", "/v1/env", "Expect: 100-continue", CLOSE, LENGTH, body=ENV),
+    "up": request("GET", "/../../../../etc/passwd", CLOSE),
+    "up, escaped": request("GET", "/v1/%2e%2e/%2e%2e/etc/passwd", CLOSE),
+    "up, in an argument": request("GET", "/v1/volumes?namespace=../../etc&pod=%00%0a", CLOSE),
+    "escapes that are none": request("GET", "/v1/volumes?namespace=%zz&pod=%", CLOSE),
+    "a proxy's request": request("GET", "http://169.254.169.254/latest", CLOSE),
+    "another scheme": request("GET", "file:///etc/passwd", CLOSE),
+    "an asterisk": request("OPTIONS", "*", CLOSE),
+}
+
+
+@suite.test
+def junk_from_members_is_answered_or_dropped():
+    with open_to_members() as (d, _):
+        names = sorted(JUNK)
+        for name, answer in zip(names, ask(d, [JUNK[n] for n in names])):
+            check(b"TIMEOUT" not in answer, "no answer and no end for " + name)
+            check(b"root:" not in answer, "a file is shown for " + name)
+            check(not any(b < 0x20 and b not in b"\r\n" for b in answer),
+                  "%s: control bytes come back: %r" % (name, answer[:200]))
+            for status in statuses(answer):
+                check(status == 200 or 400 <= status < 600 or status == 100,
+                      "%s: status %d" % (name, status))
+                if status != 200:
+                    continue
+                check(name in ("lines that end in LF", "a NUL in a field", "folded lines",
+                               "very many arguments", "up, in an argument", "an upgrade",
+                               "a blank before the colon", "escapes that are none"),
+                      "%s is served: %r" % (name, answer[:300]))
+        check_eq(d.client.get("/healthz")[0], 200, "health")
+
+
+@suite.test
+def pipelined_requests_are_answered_one_by_one():
+    with open_to_members() as (d, _):
+        many = request("GET", "/healthz") * 200 + request("GET", "/healthz", CLOSE)
+        mixed = (request("GET", "/v1/status") + request("POST", "/v1/env", LENGTH, body=ENV)
+                 + request("GET", "/none") + request("GET", "/v1/secrets", CLOSE)
+                 + request("GET", "/healthz"))
+        watched = request("GET", "/v1/volumes?watch=1") + request("GET", "/healthz")
+        answers = ask(d, [many, mixed])
+        check_eq(statuses(answers[0]), [200] * 201, "answers to 201 requests")
+        check_eq(statuses(answers[1]), [200, 403, 404, 200], "answers to mixed requests")
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:  # a watch has no end
+            s.settimeout(harness.DEADLINE_S)
+            s.connect(d.socket_path)
+            s.sendall(watched)
+            got = b""
+            while b"SYNCED" not in got:
+                got += s.recv(65536)
+            check_eq(statuses(got), [200], "answers to a watch")
+
+
+# As somebody else: connects, asks for watches, never reads, lets go, and again, until it is killed.
+FLOOD = r"""
+import socket, sys
+ask = b"GET /v1/%s?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+topics = [b"volumes", b"pods", b"events"]
+print("on", flush=True)
+n = 0
+kept = []
+while True:
+    s = socket.socket(socket.AF_UNIX)
+    s.setblocking(False)
+    try:
+        s.connect(sys.argv[1])
+        s.sendall(ask % topics[n % 3] * (1 + n % 5))
+        kept.append(s)
+    except OSError:
+        s.close()
+    n += 1
+    if len(kept) > 20:
+        kept.pop(n % 20).close()
+"""
+
+
+@suite.test
+def floods_of_watches_do_not_keep_root_out():
+    with open_to_members() as (d, _), contextlib.ExitStack() as stack:
+        for uid in range(NOBODY - 2, NOBODY + 1):
+            flood = subprocess.Popen(
+                as_member(["/usr/bin/python3", "-c", FLOOD, d.socket_path], uid),
+                stdout=subprocess.PIPE, text=True, cwd="/")
+            stack.callback(flood.communicate)
+            stack.callback(flood.kill)
+            check_eq(flood.stdout.readline(), "on\n", "the flood")
+        for n in range(20):
+            put(d, "%s%d" % (VALUE, n))
+            r = d.ctl("get", "volumes", "-o", "name")
+            check_eq((r.returncode, r.stderr), (0, ""), "what root gets")
+        poll_until(lambda: has_content(d, "%s19" % VALUE), "the last content")
+        with open("/proc/%d/status" % d.process.pid, encoding="ascii") as f:
+            rss = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+        check(rss < 200 << 10, "the daemon has grown to %d KiB" % rss)
+
+
+# ---- manifests ---------------------------------------------------------------------------------
+
+
+@suite.test
+def names_that_are_valid_cannot_meet_what_is_ours():
+    """A Pod may be called almost anything: its names are parts of paths that others use, too."""
+    with victim() as (d, _):
+        odd = [pod("pods", {"by-name": "p"}, uid="volumes"),
+               pod("secretvold.sock", {"data": "p"}, uid="secretvold.sock"),
+               pod("x.y", {"v": "p"}, uid="..."), pod("a-b", {"v": "p"}, uid=".hidden"),
+               pod("kubernetes.io", {"v": "p"}, uid="kubernetes.io-secret"),
+               pod("long", {"v" * 63: "p"}, uid="u" * 128), pod("u", {"v": "p"}, uid="U")]
+        d.put_objects("odd.yaml", *odd)
+        for o in odd:
+            name, volume = o["metadata"]["name"], o["spec"]["volumes"][0]["name"]
+            v = d.wait_published("default", name, volume)
+            check(v["path"].startswith(d.root + "/pods/" + o["metadata"]["uid"] + "/volumes/"),
+                  "path of %s: %s" % (name, v["path"]))
+            check_eq(harness.read_file(v["path"] + "/k").decode(), VALUE, "content of " + name)
+            check_eq(os.path.realpath(os.path.join(d.root, "by-name/default", name, volume)),
+                     v["path"], "by name")
+        d.delete("odd.yaml")
+        for o in odd:
+            d.wait_gone("default", o["metadata"]["name"], o["spec"]["volumes"][0]["name"])
+        check_eq(sorted(os.listdir(d.root + "/pods")),
+                 sorted({"u"} | {p["uid"] for p in d.pods()}), "what is left of them")
+
+
+@suite.test
+def impossible_secret_names_are_only_not_found():
+    with victim() as (d, outside):
+        names = ["../p", "/etc/shadow", outside.path + "/canary", "p/../p", "p\x00", "p\n", "..",
+                 "\x1b[31m", "x" * 5000]
+        d.put_objects("n.yaml", *[pod("n%d" % n, {"v": name}) for n, name in enumerate(names)
+                                  if "\x00" not in name])
+        for n, name in enumerate(names):
+            if "\x00" not in name:
+                v = d.wait_volume("default", "n%d" % n, "v", in_state("Refused"))
+                check_eq(v["reason"], "SecretNotFound", "reason of %r" % name)
+                check(not os.path.lexists(v["path"]), "a path of a refused volume")
+
+
+if __name__ == "__main__":
+    sys.exit(suite.main())
