@@ -522,13 +522,19 @@ static enum sv_recorder_verdict give_up(struct sv_recorder *r, struct sv_recorde
 	return SV_RECORDER_GIVEN_UP;
 }
 
+/* The first one to be denied is kept: it finds out whether the right has been given meanwhile. */
 static enum sv_recorder_verdict turn_off(struct sv_recorder *r, struct sv_recorded *e,
 					 int64_t now_ms)
 {
-	(void)give_up(r, e, now_ms);
+	if (now_ms < r->off_ms) {
+		(void)give_up(r, e, now_ms);
+		return SV_RECORDER_DENIED;
+	}
 	while (r->waiting)
 		drop_at(r, &r->waiting);
-	r->off_ms = now_ms + SV_RECORDER_OFF_MS;
+	r->off_ms = e->not_before_ms = now_ms + SV_RECORDER_OFF_MS;
+	e->tried = false;
+	append(r, e);
 	return SV_RECORDER_DENIED;
 }
 
