@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -324,64 +323,87 @@ static char *make_name(struct sv_recorder *r, const char *pod, int64_t unix_ms)
 	return sv_asprintf("%.*s.%llx", (int)n, pod, id);
 }
 
-static void add(struct json_object *o, const char *key, struct json_object *member)
+/*
+ * JSON by hand: json-c leaves out, without a word, what it has no memory for. Texts are UTF-8, as all
+ * that comes from the server is.
+ */
+static void add_name(struct sv_buf *b, const char *name)
 {
-	if (!o || json_object_object_add(o, key, member) < 0)
-		json_object_put(member);
+	sv_buf_printf(b, "%s\"%s\":", b->len && b->ptr[b->len - 1] != '{' ? "," : "", name);
 }
 
-static void add_involved(struct json_object *o, const struct pod *p)
+static void add_text(struct sv_buf *b, const char *name, const char *value)
 {
-	struct json_object *involved = json_object_new_object();
-
-	sv_json_text(involved, "kind", "Pod");
-	sv_json_text(involved, "namespace", p->ns);
-	sv_json_text(involved, "name", p->name);
-	sv_json_text(involved, "uid", p->uid);
-	sv_json_text(involved, "apiVersion", "v1");
-	add(o, "involvedObject", involved);
+	add_name(b, name);
+	sv_buf_puts(b, "\"");
+	for (; *value; value++)
+		if ((unsigned char)*value < 0x20)
+			sv_buf_printf(b, "\\u%04x", (unsigned)*value);
+		else
+			sv_buf_printf(b, "%s%c", strchr("\"\\", *value) ? "\\" : "", *value);
+	sv_buf_puts(b, "\"");
 }
 
-static void add_whole(const struct sv_recorder *r, struct json_object *o,
-		      const struct sv_recorded *e)
+static void add_time(struct sv_buf *b, const char *name, int64_t unix_ms)
 {
-	struct json_object *meta = json_object_new_object(), *source = json_object_new_object();
+	char text[32];
 
-	sv_json_text(o, "kind", "Event");
-	sv_json_text(o, "apiVersion", "v1");
-	sv_json_text(meta, "name", e->name);
-	sv_json_text(meta, "namespace", e->pod->ns);
-	add(o, "metadata", meta);
-	add_involved(o, e->pod);
-	sv_json_text(o, "type", e->warning ? "Warning" : "Normal");
-	sv_json_text(o, "reason", e->reason);
-	sv_json_text(source, "component", SV_RECORDER_COMPONENT);
-	sv_json_text(source, "host", r->node);
-	add(o, "source", source);
-	sv_json_time(o, "firstTimestamp", e->first_ms);
-	sv_json_text(o, "eventTime", NULL);
-	sv_json_text(o, "reportingComponent", SV_RECORDER_COMPONENT);
-	sv_json_text(o, "reportingInstance", r->node);
+	sv_status_time(unix_ms, text);
+	add_text(b, name, text);
 }
 
+static void open_object(struct sv_buf *b, const char *name)
+{
+	add_name(b, name);
+	sv_buf_puts(b, "{");
+}
+
+static void close_object(struct sv_buf *b)
+{
+	sv_buf_puts(b, "}");
+}
+
+static void add_whole(const struct sv_recorder *r, struct sv_buf *b, const struct sv_recorded *e)
+{
+	add_text(b, "kind", "Event");
+	add_text(b, "apiVersion", "v1");
+	open_object(b, "metadata");
+	add_text(b, "name", e->name);
+	add_text(b, "namespace", e->pod->ns);
+	close_object(b);
+	open_object(b, "involvedObject");
+	add_text(b, "kind", "Pod");
+	add_text(b, "namespace", e->pod->ns);
+	add_text(b, "name", e->pod->name);
+	add_text(b, "uid", e->pod->uid);
+	add_text(b, "apiVersion", "v1");
+	close_object(b);
+	add_text(b, "type", e->warning ? "Warning" : "Normal");
+	add_text(b, "reason", e->reason);
+	open_object(b, "source");
+	add_text(b, "component", SV_RECORDER_COMPONENT);
+	add_text(b, "host", r->node);
+	close_object(b);
+	add_time(b, "firstTimestamp", e->first_ms);
+	add_text(b, "reportingComponent", SV_RECORDER_COMPONENT);
+	add_text(b, "reportingInstance", r->node);
+}
+
+/* NULL for lack of memory. */
 static char *make_body(const struct sv_recorder *r, const struct sv_recorded *e)
 {
-	struct json_object *o = json_object_new_object();
-	const char *text;
-	char *body;
+	struct sv_buf b = { 0 };
 
+	sv_buf_puts(&b, "{");
 	if (!e->exists)
-		add_whole(r, o, e);
+		add_whole(r, &b, e);
 	if (!e->exists || e->combined)
-		sv_json_text(o, "message", e->message);
-	sv_json_int(o, "count", e->count);
-	sv_json_time(o, "lastTimestamp", e->last_ms);
-	text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-							     JSON_C_TO_STRING_NOSLASHESCAPE) :
-		   NULL;
-	body = text ? strdup(text) : NULL;
-	json_object_put(o);
-	return body;
+		add_text(&b, "message", e->message);
+	add_name(&b, "count");
+	sv_buf_printf(&b, "%u", e->count);
+	add_time(&b, "lastTimestamp", e->last_ms);
+	close_object(&b);
+	return sv_buf_take(&b);
 }
 
 static int make_request(struct sv_recorder *r, struct sv_recorded *e, int64_t unix_ms,
@@ -500,13 +522,19 @@ static enum sv_recorder_verdict give_up(struct sv_recorder *r, struct sv_recorde
 	return SV_RECORDER_GIVEN_UP;
 }
 
+/* The first one to be denied is kept: it finds out whether the right has been given meanwhile. */
 static enum sv_recorder_verdict turn_off(struct sv_recorder *r, struct sv_recorded *e,
 					 int64_t now_ms)
 {
-	(void)give_up(r, e, now_ms);
+	if (now_ms < r->off_ms) {
+		(void)give_up(r, e, now_ms);
+		return SV_RECORDER_DENIED;
+	}
 	while (r->waiting)
 		drop_at(r, &r->waiting);
-	r->off_ms = now_ms + SV_RECORDER_OFF_MS;
+	r->off_ms = e->not_before_ms = now_ms + SV_RECORDER_OFF_MS;
+	e->tried = false;
+	append(r, e);
 	return SV_RECORDER_DENIED;
 }
 

@@ -96,7 +96,7 @@ enum sv_recorder_verdict {
 	SV_RECORDER_TAKEN,
 	SV_RECORDER_AGAIN, /* it is tried again */
 	SV_RECORDER_GIVEN_UP, /* it is not: the server would say the same, or has been asked for long */
-	SV_RECORDER_DENIED, /* we lack the right: the recorder is off for SV_RECORDER_OFF_MS */
+	SV_RECORDER_DENIED, /* we lack the right: nothing for SV_RECORDER_OFF_MS, then one is tried */
 };
 
 /*

@@ -9,6 +9,7 @@
 
 #include "../../daemon/source/kube_auth.h"
 #include "../../lib/core/kubeconfig.h"
+#include "../../lib/core/recorder.h"
 #include "../../lib/core/stream.h"
 #include "../support/support.h"
 #include "fault.h"
@@ -114,6 +115,64 @@ START_TEST(a_kubeconfig_is_read_whole_or_not_at_all)
 }
 END_TEST
 
+/* ---- recorder ------------------------------------------------------------------------------ */
+
+/* One new Event, a repetition, and an answer. Return: what did not work first. */
+static int record(struct sv_recorder *rec, const struct sv_pod *pod,
+		  struct sv_recorder_request *ret)
+{
+	int r = sv_recorder_init(rec, "node-a");
+
+	if (r == 0)
+		r = sv_recorder_note(rec, pod, true, "FailedMount", "a \"b\"", 1, 1000);
+	if (r == 0)
+		r = sv_recorder_note(rec, pod, true, "FailedMount", "a \"b\"", 2, 2000);
+	return r ? r : sv_recorder_next(rec, 3, 3000, ret);
+}
+
+START_TEST(an_event_is_sent_whole_or_later)
+{
+	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS };
+	sv_autopod struct sv_pod *pod = t_pod("team/p@u", "v=s");
+	const struct sv_wire_status created = { .code = 201 };
+	sv_autofree char *want = NULL;
+	long n_blocks = fault_live_blocks();
+
+	FAULT_EACH(loop)
+	{
+		struct sv_recorder rec;
+		struct sv_recorder_request q = { 0 };
+		int r;
+
+		if (loop.call == 1 && !want) { /* without a failure */
+			ck_assert_int_eq(record(&rec, pod, &q), 0);
+			free(q.path);
+			want = q.body;
+			sv_recorder_done(&rec);
+			n_blocks = fault_live_blocks();
+		}
+		fault_on(&loop);
+		r = record(&rec, pod, &q);
+		fault_off();
+		ck_assert_msg(r == -ENOMEM || r == 0, "%d after %s", r, fault_text());
+		if (r < 0 && rec.node && rec.n_waiting > 0) /* it can be had now */
+			r = sv_recorder_next(&rec, 3, 3000, &q);
+		if (r == 0) {
+			if (strstr(q.body, "\"count\":2")) /* behind its name, which is unique */
+				ck_assert_str_eq(strstr(q.body, "\"namespace\""),
+						 strstr(want, "\"namespace\""));
+			ck_assert_int_eq(sv_recorder_answered(&rec, q.event, &created, 4, 0),
+					 SV_RECORDER_TAKEN);
+			free(q.path);
+			free(q.body);
+		}
+		sv_recorder_done(&rec);
+		nothing_leaks(n_blocks);
+	}
+	ck_assert_uint_ge(loop.fired, 20);
+}
+END_TEST
+
 /* ---- credentials --------------------------------------------------------------------------- */
 
 /* Certificate and key in one text. */
@@ -211,6 +270,7 @@ T_SUITE(fault_api)
 {
 	T_AROUND(t_enter_place, t_leave_place);
 	T_TEST(an_answer_is_cut_whole_or_not_at_all);
+	T_TEST(an_event_is_sent_whole_or_later);
 	T_TEST(a_kubeconfig_is_read_whole_or_not_at_all);
 	T_TEST(credentials_are_new_as_a_whole_or_as_before);
 }

@@ -125,7 +125,7 @@ START_TEST(a_new_event_looks_like_the_kubelets)
 		"\"uid\":\"0b4c3c1e\",\"apiVersion\":\"v1\"},"
 		"\"type\":\"Warning\",\"reason\":\"FailedMount\","
 		"\"source\":{\"component\":\"secretvold\",\"host\":\"node-a\"},"
-		"\"firstTimestamp\":\"2026-07-31T12:00:01Z\",\"eventTime\":null,"
+		"\"firstTimestamp\":\"2026-07-31T12:00:01Z\","
 		"\"reportingComponent\":\"secretvold\",\"reportingInstance\":\"node-a\","
 		"\"message\":\"MountVolume.SetUp failed for volume \\\"v\\\" : "
 		"secret \\\"s\\\" not found\","
@@ -246,9 +246,9 @@ START_TEST(a_text_is_one_printable_line_of_bounded_length)
 	sv_autofree char *got = NULL;
 	struct sv_recorder_request q;
 
-	note("a\nb\xff");
+	note("a\nb\xff \"ü\\");
 	q = take();
-	expect(&q, "message", "a\\nb\\xff");
+	expect(&q, "message", "a\\nb\\xff \"ü\\");
 	answer(&q, 201);
 	note(text);
 	q = take();
@@ -256,6 +256,24 @@ START_TEST(a_text_is_one_printable_line_of_bounded_length)
 	ck_assert_uint_lt(strlen(got), SV_RECORDER_MESSAGE_MAX);
 	ck_assert_uint_gt(strlen(got), SV_RECORDER_MESSAGE_MAX - 8);
 	ck_assert_str_eq(got + strlen(got) - 3, "…");
+	done(&q);
+}
+END_TEST
+
+START_TEST(a_body_is_json_whatever_a_uid_holds)
+{
+	sv_autopod struct sv_pod *p = t_pod("p", "v=s");
+	t_autotree struct json_object *o = NULL;
+	struct sv_recorder_request q;
+
+	free(p->uid);
+	p->uid = strdup("\n\"\\\x01");
+	note_of(p, "FailedMount", "t");
+	q = take();
+	ck_assert_int_eq(sv_json_parse(q.body, strlen(q.body), &o, NULL, NULL), 0);
+	ck_assert_str_eq(json_object_get_string(json_object_object_get(
+				 json_object_object_get(o, "involvedObject"), "uid")),
+			 p->uid);
 	done(&q);
 }
 END_TEST
@@ -872,17 +890,40 @@ START_TEST(without_the_right_nothing_is_recorded_for_ten_minutes)
 	q = take();
 	other = take();
 	ck_assert_int_eq(answer(&q, 403), SV_RECORDER_DENIED);
-	ck_assert_uint_eq(r.counts.failed, 1);
-	ck_assert_uint_eq(r.counts.dropped, 1);
-	ck_assert_int_eq(sv_recorder_wait(&r, now), -1);
+	ck_assert_uint_eq(r.counts.dropped, 1); /* c */
 	ck_assert_int_eq(answer(&other, 403), SV_RECORDER_DENIED);
+	ck_assert_uint_eq(r.counts.failed, 1); /* b */
+	ck_assert_int_eq(sv_recorder_wait(&r, now), SV_RECORDER_OFF_MS);
 	now += SV_RECORDER_OFF_MS - 1;
 	note("a");
+	note("d");
 	none();
-	ck_assert_uint_eq(r.counts.dropped, 2);
+	ck_assert_uint_eq(r.counts.dropped, 3);
 	now += 1;
+	note("d");
+	ck_assert_uint_eq(flush(), 2); /* with a, which was kept */
+	none();
+}
+END_TEST
+
+START_TEST(one_is_tried_every_ten_minutes_until_the_right_is_there)
+{
+	struct sv_recorder_request q;
+	int i;
+
 	note("a");
+	q = take();
+	for (i = 0; i < 5; i++) {
+		ck_assert_int_eq(answer(&q, 403), SV_RECORDER_DENIED);
+		ck_assert_int_eq(sv_recorder_wait(&r, now), SV_RECORDER_OFF_MS);
+		now += SV_RECORDER_OFF_MS;
+		q = take();
+	}
+	ck_assert_int_eq(answer(&q, 500),
+			 SV_RECORDER_AGAIN); /* however long ago the first try was */
+	now += MINUTE;
 	ck_assert_uint_eq(flush(), 1);
+	ck_assert_uint_eq(r.counts.failed + r.counts.dropped, 0);
 }
 END_TEST
 
@@ -939,6 +980,7 @@ T_SUITE(recorder)
 	T_TEST(a_name_that_is_cut_ends_with_a_letter);
 	T_TEST(events_of_one_moment_have_different_names);
 	T_TEST(a_text_is_one_printable_line_of_bounded_length);
+	T_TEST(a_body_is_json_whatever_a_uid_holds);
 	T_TEST(what_is_no_name_gets_into_no_path);
 	T_TEST(what_differs_is_another_event);
 	T_TEST(repetitions_are_patched_at_growing_distances);
@@ -963,6 +1005,7 @@ T_SUITE(recorder)
 	T_TEST(others_wait_while_the_server_is_in_trouble);
 	T_EACH(the_server_is_left_alone_as_long_as_it_asks_for, retry_after);
 	T_TEST(without_the_right_nothing_is_recorded_for_ten_minutes);
+	T_TEST(one_is_tried_every_ten_minutes_until_the_right_is_there);
 	T_TEST(a_namespace_that_is_deleted_is_no_lack_of_rights);
 	T_TEST(a_terminating_namespace_is_told_from_a_status);
 	T_TEST(what_is_under_way_at_the_end_is_freed);
