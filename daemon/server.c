@@ -259,15 +259,34 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 
 static void on_timer(uv_timer_t *timer);
 
-/* Whoever waits for longest stands last in the list. Return: ms until the next one, -1: none waits. */
+static size_t held_by(const struct sv_server *s, uid_t uid)
+{
+	const struct peer *p;
+	size_t sum = 0;
+
+	for (p = s->peers; p; p = p->next)
+		sum += p->uid == uid ? p->held : 0;
+	return sum;
+}
+
+/*
+ * Users who read what they get come first, and of these whoever has waited for longest, who stands
+ * last in the list. Return: ms until the next turn, -1: nobody waits.
+ */
 static int64_t give_turn(struct sv_server *s)
 {
 	int64_t left = s->others_ms - sv_monotonic_ms();
 	struct peer *p, *first = NULL;
+	size_t least = 0;
 
-	for (p = s->peers; p; p = p->next)
-		if (p->turn)
-			first = p;
+	for (p = s->peers; p; p = p->next) {
+		size_t held = p->turn ? held_by(s, p->uid) : 0;
+
+		if (!p->turn || (first && held > least))
+			continue;
+		first = p;
+		least = held;
+	}
 	if (!first)
 		return -1;
 	if (left > 0)
@@ -370,16 +389,6 @@ static void let_go(struct peer *p)
 {
 	p->server->held -= p->held;
 	p->held = 0;
-}
-
-static size_t held_by(const struct sv_server *s, uid_t uid)
-{
-	const struct peer *p;
-	size_t sum = 0;
-
-	for (p = s->peers; p; p = p->next)
-		sum += p->uid == uid ? p->held : 0;
-	return sum;
 }
 
 /* Lists are long where there are many volumes: who does not read them must not have all memory. */
