@@ -458,8 +458,7 @@ static const char *const damages[] = {
 	"rm -f ..data/a && mkdir ..data/a",
 	"rm -f ..data/a && mkfifo ..data/a",
 	"mkdir -p ..data/x/y/z && touch ..data/x/y/z/f",
-	"rm -f ..data/a && /usr/bin/python3 -c 'import socket; "
-	"socket.socket(socket.AF_UNIX).bind(\"..data/a\")'",
+	"rm -f ..data/a && /usr/bin/python3 -c 'from socket import*;socket(1).bind(\"..data/a\")'",
 };
 
 START_TEST(damage_is_seen_and_put_right)
