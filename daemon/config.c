@@ -188,8 +188,9 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 					  o->flag, value);
 		break;
 	case COUNT:
-		r = sv_size_parse(value, target);
-		if (r < 0 || *(int64_t *)target < 1 || *(int64_t *)target > COUNT_MAX)
+		*(int64_t *)target =
+			value[strspn(value, "0123456789")] ? 0 : strtoll(value, NULL, 10);
+		if (*(int64_t *)target < 1 || *(int64_t *)target > COUNT_MAX)
 			return sv_err_set(err, SV_CONFIG_E_USAGE,
 					  "%s: '%s' is not a number from 1 to %d", o->flag, value,
 					  COUNT_MAX);

@@ -34,9 +34,10 @@ struct sv_server {
 	uv_timer_t timer; /* for libmicrohttpd's and our own deadlines */
 	struct peer *peers;
 	unsigned n_peers;
-	size_t held;  /* by all peers */
-	bool running; /* inside MHD_run(): no second one */
-	bool again;   /* something was resumed meanwhile */
+	size_t held;       /* by all peers */
+	int64_t others_ms; /* monotonic: until then only root gets answers */
+	bool running;      /* inside MHD_run(): no second one */
+	bool again;        /* something was resumed meanwhile */
 };
 
 /* One connection. */
@@ -49,6 +50,7 @@ struct peer {
 	bool owed;        /* an answer: it has just connected, or a request has begun */
 	int64_t since_ms; /* monotonic: when it connected or its last request was answered */
 	size_t held;      /* bytes of the answer that is being sent; root's are not counted */
+	struct MHD_Connection *turn; /* that waits for its turn, suspended; NULL: none does */
 	struct watcher *watcher;
 	struct request *waiting; /* for a source, suspended; NULL: none does */
 };
@@ -127,7 +129,7 @@ static void make_room(struct sv_server *s)
 	struct peer *p, *oldest = NULL;
 
 	for (p = s->peers; p; p = p->next)
-		if (!p->watcher && (!oldest || p->since_ms < oldest->since_ms))
+		if (!p->watcher && (!oldest || p->since_ms <= oldest->since_ms))
 			oldest = p;
 	if (oldest) {
 		(void)shutdown(oldest->fd, SHUT_RDWR);
@@ -257,9 +259,47 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 
 static void on_timer(uv_timer_t *timer);
 
+static size_t held_by(const struct sv_server *s, uid_t uid)
+{
+	const struct peer *p;
+	size_t sum = 0;
+
+	for (p = s->peers; p; p = p->next)
+		sum += p->uid == uid ? p->held : 0;
+	return sum;
+}
+
+/*
+ * Users who read what they get come first, and of these whoever has waited for longest, who stands
+ * last in the list. Return: ms until the next turn, -1: nobody waits.
+ */
+static int64_t give_turn(struct sv_server *s)
+{
+	int64_t left = s->others_ms - sv_monotonic_ms();
+	struct peer *p, *first = NULL;
+	size_t least = 0;
+
+	for (p = s->peers; p; p = p->next) {
+		size_t held = p->turn ? held_by(s, p->uid) : 0;
+
+		if (!p->turn || (first && held > least))
+			continue;
+		first = p;
+		least = held;
+	}
+	if (!first)
+		return -1;
+	if (left > 0)
+		return left;
+	MHD_resume_connection(first->turn);
+	first->turn = NULL;
+	return 0;
+}
+
 static void run_http(struct sv_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG wait = 0;
+	int64_t turn_ms;
 	int turns = 0;
 	bool more;
 
@@ -276,6 +316,9 @@ static void run_http(struct sv_server *s)
 	s->running = false;
 	if (!more || wait > 1000)
 		wait = 1000;
+	turn_ms = give_turn(s);
+	if (turn_ms >= 0 && (MHD_UNSIGNED_LONG_LONG)turn_ms < wait)
+		wait = (MHD_UNSIGNED_LONG_LONG)turn_ms;
 	if (s->n_peers == 0)
 		uv_timer_stop(&s->timer);
 	/* never later than it was to be: a peer that drips must not put off its own end */
@@ -292,7 +335,8 @@ static void end_slow(struct sv_server *s)
 	for (p = s->peers; p; p = p->next) {
 		bool follows = p->watcher && !p->watcher->first;
 
-		if (follows || p->since_ms == INT64_MAX || now - p->since_ms <= SV_REQUEST_MS)
+		if (follows || p->turn || p->since_ms == INT64_MAX ||
+		    now - p->since_ms <= SV_REQUEST_MS)
 			continue;
 		(void)shutdown(p->fd, SHUT_RDWR);
 		p->since_ms = INT64_MAX;
@@ -350,10 +394,13 @@ static void let_go(struct peer *p)
 /* Lists are long where there are many volumes: who does not read them must not have all memory. */
 static bool is_too_much(const struct peer *p, size_t len)
 {
-	return p->uid != 0 && p->server->held + len > SV_HELD_MAX;
+	size_t own = p->uid != 0 ? held_by(p->server, p->uid) : 0;
+
+	return p->uid != 0 &&
+	       (p->server->held + len > SV_HELD_MAX || (own > 0 && own + len > SV_HELD_PER_USER));
 }
 
-static const char too_much[] = "too much is being sent to others: try again in a moment";
+static const char too_much[] = "too many answers have not been read: try again in a moment";
 
 /* ---- watching ------------------------------------------------------------------------------ */
 
@@ -543,8 +590,8 @@ static bool must_wait(struct sv_server *s, const struct sv_api_request *request,
 	return true;
 }
 
-static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, struct peer *p,
-			     const char *method, const char *url, struct request *req)
+static enum MHD_Result answer(struct sv_server *s, struct MHD_Connection *c, struct peer *p,
+			      const char *method, const char *url, struct request *req)
 {
 	const struct sv_api_request request = {
 		.method = method,
@@ -555,7 +602,7 @@ static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, stru
 		.body_len = req->body.len,
 		.is_root = p->uid == 0,
 	};
-	struct sv_api_answer answer;
+	struct sv_api_answer made;
 	enum sv_topic topic;
 	size_t len;
 
@@ -563,14 +610,14 @@ static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, stru
 		return answer_watch(s, c, p, topic);
 	if (must_wait(s, &request, req))
 		return MHD_YES;
-	sv_api_answer(&s->context, &request, &answer);
-	len = answer.text ? strlen(answer.text) : 0;
+	sv_api_answer(&s->context, &request, &made);
+	len = made.text ? strlen(made.text) : 0;
 	if (is_too_much(p, len)) {
-		free(answer.text); /* no list holds a value */
+		free(made.text); /* no list holds a value */
 		return send_error(c, MHD_HTTP_SERVICE_UNAVAILABLE, too_much);
 	}
 	hold(p, len);
-	return sv_reply(c, &answer);
+	return sv_reply(c, &made);
 }
 
 static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char *name,
@@ -587,6 +634,27 @@ static size_t fields_size(struct MHD_Connection *c)
 
 	(void)MHD_get_connection_values(c, MHD_HEADER_KIND, add_field, &size);
 	return size;
+}
+
+/* Lists of many volumes take a while to make. Whoever keeps asking must not have all the time. */
+static enum MHD_Result route(struct sv_server *s, struct MHD_Connection *c, struct peer *p,
+			     const char *method, const char *url, struct request *req)
+{
+	int64_t start_ms = sv_monotonic_ms();
+	enum MHD_Result r;
+
+	if (p->uid != 0 && start_ms < s->others_ms) {
+		p->turn = c;
+		MHD_suspend_connection(c);
+		return MHD_YES;
+	}
+	if (is_too_much(p, 1))
+		return send_error(c, MHD_HTTP_SERVICE_UNAVAILABLE, too_much);
+	r = answer(s, c, p, method, url, req);
+	p->since_ms = sv_monotonic_ms(); /* to be read, it has as long as the request had */
+	if (p->uid != 0)
+		s->others_ms = p->since_ms + (p->since_ms - start_ms) * (SV_OTHERS_PART - 1);
+	return r;
 }
 
 /* Called when the head is there, for every piece of the body, and when it is complete. */
@@ -855,6 +923,9 @@ void sv_server_free(struct sv_server *s)
 
 	if (!s)
 		return;
+	for (p = s->peers; p; p = p->next)
+		if (p->turn)
+			MHD_resume_connection(p->turn);
 	for (p = s->peers; p; p = p->next) /* a suspended one must be resumed before the end */
 		if (p->watcher && p->watcher->suspended)
 			MHD_resume_connection(p->watcher->connection);

@@ -4,7 +4,8 @@
  *
  * Connections are accepted here, so that the peer is known (SO_PEERCRED) and
  * counted before a byte is read. Root and members of the socket's group may
- * read. Slow or idle peers are closed, and never keep root out.
+ * read. Slow or idle peers are closed, and never keep root out. Others than root get
+ * at most a part of the loop's time: after an answer that was work they wait their turn.
  */
 #ifndef SV_DAEMON_SERVER_H
 #define SV_DAEMON_SERVER_H
@@ -14,14 +15,16 @@
 
 #include "api.h"
 
-#define SV_PEERS_MAX 64         /* connections */
-#define SV_PEERS_ROOT 8         /* of these, kept for root */
-#define SV_PEERS_PER_USER 8     /* of one user who is not root */
-#define SV_REQUEST_MS 10000     /* from the first byte to the last */
-#define SV_FINISH_MS 250        /* for requests under way when the daemon stops */
-#define SV_HEADER_MAX 16384     /* bytes of a request's head */
-#define SV_BODY_MAX 65536       /* bytes of a request's body */
-#define SV_HELD_MAX (64U << 20) /* bytes of answers that are being sent to others than root */
+#define SV_PEERS_MAX 64              /* connections */
+#define SV_PEERS_ROOT 8              /* of these, kept for root */
+#define SV_PEERS_PER_USER 8          /* of one user who is not root */
+#define SV_REQUEST_MS 10000          /* from the first byte to the last */
+#define SV_OTHERS_PART 5             /* the part of the time that others than root get: a fifth */
+#define SV_FINISH_MS 250             /* for requests under way when the daemon stops */
+#define SV_HEADER_MAX 16384          /* bytes of a request's head */
+#define SV_BODY_MAX 65536            /* bytes of a request's body */
+#define SV_HELD_MAX (256U << 20)     /* bytes of answers that are being sent to others than root */
+#define SV_HELD_PER_USER (16U << 20) /* of one of them, beyond a first answer of any size */
 
 struct sv_server;
 

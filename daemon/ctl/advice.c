@@ -131,6 +131,10 @@ char *sv_problem_next(struct json_object *p)
 
 	if (strcmp(sv_str(p, "source"), "kubernetes") == 0) {
 		advise_kubernetes(&b, p);
+	} else if (strcmp(sv_str(p, "source"), "node") == 0) {
+		sv_buf_puts(&b, "ps -eLo pid,stat,wchan:32,comm | grep secretvold");
+	} else if (strcmp(sv_str(p, "reason"), "TooMany") == 0) {
+		sv_buf_puts(&b, "take objects out of the manifests, or raise the limit");
 	} else if (!*file && *sv_str(p, "source") == '/') { /* the directory itself */
 		sv_buf_puts(&b, "ls -ld ");
 		sv_advice_word(&b, sv_str(p, "source"));

@@ -317,6 +317,10 @@ static void advise_reason(struct sv_buf *b, const struct sv_about *x, struct jso
 
 		if (strcmp(reason, advices[i].reason) != 0)
 			continue;
+		if (*sv_str(v, "busySince")) /* nothing stands in the way: it is only slow */
+			advice = "see what the node waits for: ps -eLo pid,stat,wchan:32,comm | "
+				 "grep secretvold",
+			mark = NULL;
 		sv_buf_add(b, advice, mark ? (size_t)(mark - advice) : strlen(advice));
 		if (mark) {
 			sv_advice_word(b, sv_str(v, "path"));

@@ -801,6 +801,7 @@ FIRING = {
     "SecretvoldVolumeFailed": {'secretvold_volumes{instance="n",state="Failed"}': "1x30"},
     "SecretvoldVolumeStale": {'secretvold_stale_volumes{instance="n"}': "2x30"},
     "SecretvoldVolumeRefused": {'secretvold_volumes{instance="n",state="Refused"}': "1x30"},
+    "SecretvoldWorkersStuck": {'secretvold_stuck_workers{instance="n"}': "1x30"},
     "SecretvoldOperationsFailing": {
         OPERATIONS + '{instance="n",op="update",result="failure",reason="WriteFailed"}': "0+1x30"},
     "SecretvoldSourceNotSynced": {
@@ -827,6 +828,7 @@ WELL = {
     'secretvold_volumes{instance="n",state="Refused"}': "0x10 1x3 0x17",  # for 3 minutes only
     'secretvold_volumes{instance="n",state="Failed"}': "0x30",
     'secretvold_stale_volumes{instance="n"}': "0x30",
+    'secretvold_stuck_workers{instance="n"}': "0x30",
     OPERATIONS + '{instance="n",op="update",result="success",reason=""}': "0+1x30",
     OPERATIONS + '{instance="n",op="update",result="failure",reason="WriteFailed"}': "3x30",
     'secretvold_source_synced{instance="n",type="manifest",source="/x"}': "1x30",
