@@ -16,7 +16,7 @@
 #include "../../daemon/source/kube.h"
 
 #define UNTIL_MS (60 * K_MINUTE)
-#define FLIGHT_MS 2 /* what loopback and threads may need to hand over what is under way */
+#define FLIGHT_MS 1 /* what loopback and threads may need to hand over what is under way */
 
 struct t_api *k_api;
 struct sv_manager k_manager;
