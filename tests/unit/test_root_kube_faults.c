@@ -355,6 +355,29 @@ START_TEST(silence_is_noticed_by_asking)
 }
 END_TEST
 
+/* Answers of old never come; new ones do. */
+START_TEST(what_fell_silent_is_asked_for_anew)
+{
+	int64_t began;
+
+	FAULT(.what = T_API_HANG_BODY, .verb = "watch", .times = 3);
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_secret(k_api, "tls", "k=1");
+	t_api_put_pod(k_api, "web", K_NODE, "a=db b=tls");
+	k_start(NULL);
+	k_until(k_mounts() == 2 && t_api_n_faults(k_api) == 0);
+	k_quiet();
+	FAULT(.what = T_API_HANG, .forever = true);
+	began = k_now_ms();
+	k_until(!k_is_up());
+	t_api_clear_faults(k_api);
+	t_api_put_secret(k_api, "db", "k=2");
+	k_until(k_holds("web/a/k", "2"));
+	ck_assert_int_le(k_now_ms() - began, 2 * K_MINUTE); /* and not when the watch is over */
+	is_well();
+}
+END_TEST
+
 START_TEST(a_server_that_has_nothing_to_say_is_left_alone)
 {
 	start_with_web(NULL);
@@ -1057,6 +1080,7 @@ T_SUITE(kube_faults)
 	T_TEST(a_server_that_does_not_answer_is_given_up_and_found_again);
 	T_TEST(a_server_that_accepts_no_connection_is_given_up_and_found_again);
 	T_TEST(silence_is_noticed_by_asking);
+	T_TEST(what_fell_silent_is_asked_for_anew);
 	T_TEST(a_server_that_has_nothing_to_say_is_left_alone);
 	T_TEST(a_list_that_stops_in_its_middle_is_given_up);
 	T_TEST(a_server_that_flaps_is_followed);
