@@ -230,10 +230,35 @@ static void report(struct sv_manager *m, struct sv_actual *a, enum sv_outcome ou
 	feed_volume(m, a, "MODIFIED", false);
 }
 
+/*
+ * Another Pod may have the name by now, and the link by name may have gone with the volume that had
+ * it before, if both were published at one time: a volume that is looked at links itself again.
+ */
+static void look_at_heir(struct sv_manager *m, const char *ns, const char *pod, const char *volume)
+{
+	const struct sv_desired_pod *p = sv_desired_pod(&m->desired, ns, pod);
+	struct sv_actual *a;
+	size_t i;
+
+	for (i = 0; p && i < p->pod->n_volumes; i++) {
+		const struct sv_volume *v = &p->pod->volumes[i];
+		sv_autofree char *id =
+			strcmp(v->name, volume) == 0 ? sv_desired_id(p->pod, v) : NULL;
+
+		a = id ? sv_actuals_get(&m->actuals, id) : NULL;
+		if (!a || !a->mounted)
+			continue;
+		a->input = true;
+		sv_actuals_enqueue(&m->actuals, a, false);
+		m->dirty = true;
+	}
+}
+
 /* The record has served its time. */
 static void drop(struct sv_manager *m, struct sv_actual *a, bool was_there)
 {
 	sv_autofree char *ns = strdup(a->ns), *pod = strdup(a->pod), *uid = strdup(a->uid);
+	sv_autofree char *volume = strdup(a->volume);
 	const struct sv_log_fields fields = fields_of(a, SV_LOG_REMOVED);
 	bool wanted;
 
@@ -248,6 +273,8 @@ static void drop(struct sv_manager *m, struct sv_actual *a, bool was_there)
 	sv_actuals_drop(&m->actuals, a);
 	if (!wanted && ns && pod && uid)
 		feed_gone_pod(m, ns, pod, uid);
+	if (was_there && ns && pod && volume)
+		look_at_heir(m, ns, pod, volume);
 }
 
 /* ---- work ---------------------------------------------------------------------------------- */

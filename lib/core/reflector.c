@@ -167,8 +167,11 @@ static bool is_expired(const struct sv_wire_status *s)
 /* The version, or the token, is no longer one that the server knows, or not yet. */
 static void lose_version(struct sv_reflector *r)
 {
-	/* R80: after a watch, list at the last version; after such a list, from the store */
-	sv_reflector_restart(r, r->listing ? SV_LIST_NEWEST : SV_LIST_SEEN);
+	/*
+	 * R80: after a watch, list at the last version; after such a list, from the store. Also if that
+	 * list has come, from a cache, and gave a version that no watch can go on from.
+	 */
+	sv_reflector_restart(r, r->listing || r->failures > 1 ? SV_LIST_NEWEST : SV_LIST_SEEN);
 }
 
 int64_t sv_reflector_failed(struct sv_reflector *r, const struct sv_wire_status *status,

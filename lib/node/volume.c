@@ -257,6 +257,20 @@ static char *name_target(const struct sv_action *action)
 	return sv_asprintf("../../../%s", action->id);
 }
 
+/* Not the first time under this name: another Pod may have the name by now. */
+static bool is_late(const struct sv_action *action)
+{
+	return action->mounted && (!action->former_pod || !*action->former_pod);
+}
+
+static bool leads_to_volume(int dirfd, const char *name, const char *target, ssize_t len)
+{
+	static const char pods[] = "../../../pods/";
+
+	return len > (ssize_t)strlen(pods) && memcmp(target, pods, strlen(pods)) == 0 &&
+	       faccessat(dirfd, name, F_OK, 0) == 0;
+}
+
 static int link_locked(const struct sv_node *n, struct sv_action *action)
 {
 	struct sv_err *err = &action->err;
@@ -279,7 +293,9 @@ static int link_locked(const struct sv_node *n, struct sv_action *action)
 	len = readlinkat(fd, action->volume, found, sizeof(found));
 	if (len > 0 && (size_t)len == strlen(target) && memcmp(found, target, (size_t)len) == 0)
 		return 0;
-	/* it leads elsewhere: to the volume of another Pod that had this name, say */
+	/* It leads elsewhere: to the volume of another Pod that had this name, say. */
+	if (is_late(action) && leads_to_volume(fd, action->volume, found, len))
+		return 0;
 	(void)snprintf(tmp, sizeof(tmp), ".tmp%d", gettid());
 	(void)unlinkat(fd, tmp, 0);
 	if (symlinkat(target, fd, tmp) < 0 || renameat(fd, tmp, fd, action->volume) < 0) {

@@ -16,7 +16,7 @@
 #include "../../daemon/source/kube.h"
 
 #define UNTIL_MS (60 * K_MINUTE)
-#define FLIGHT_MS 2 /* what loopback and threads may need to hand over what is under way */
+#define FLIGHT_MS 1 /* what loopback and threads may need to hand over what is under way */
 
 struct t_api *k_api;
 struct sv_manager k_manager;
@@ -48,16 +48,17 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 	return r;
 }
 
-/* Jitter that is the same in every run. */
+/* Jitter that is the same in every run. Workers ask, too. */
 ssize_t getrandom(void *ptr, size_t len, unsigned flags)
 {
-	static uint32_t state = 1;
+	static uint64_t calls;
+	uint64_t state = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) * 0x9e3779b97f4a7c15u;
 	size_t i;
 
 	(void)flags;
 	for (i = 0; i < len; i++) {
-		state = state * 1103515245 + 12345;
-		((unsigned char *)ptr)[i] = (unsigned char)(state >> 16);
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		((unsigned char *)ptr)[i] = (unsigned char)(state >> 56);
 	}
 	return (ssize_t)len;
 }

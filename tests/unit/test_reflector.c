@@ -285,6 +285,19 @@ START_TEST(a_server_that_forgets_every_version_is_not_asked_without_pause)
 }
 END_TEST
 
+/* A cache that lags behind gives the same version again. */
+START_TEST(a_list_whose_version_no_watch_can_go_on_from_is_asked_of_the_store)
+{
+	autoreflector struct sv_reflector r = watching();
+
+	fails(&r, 410, 0);
+	asks(&r, "resourceVersion=100");
+	listed(&r, "100");
+	fails(&r, 410, 0);
+	asks(&r, LIST);
+}
+END_TEST
+
 START_TEST(a_token_that_expired_begins_the_list_anew)
 {
 	autoreflector struct sv_reflector r;
@@ -520,6 +533,7 @@ T_SUITE(reflector)
 	T_TEST(a_list_that_is_older_than_what_was_seen_is_told);
 	T_EACH(a_refusal_decides_what_is_asked_next, refusals);
 	T_TEST(a_server_that_forgets_every_version_is_not_asked_without_pause);
+	T_TEST(a_list_whose_version_no_watch_can_go_on_from_is_asked_of_the_store);
 	T_TEST(a_token_that_expired_begins_the_list_anew);
 	T_TEST(a_page_that_failed_is_asked_for_again);
 	T_TEST(a_watch_that_cannot_be_read_is_listed_after_the_third_time);

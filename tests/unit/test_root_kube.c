@@ -662,6 +662,26 @@ START_TEST(by_namespace_a_secret_that_comes_to_be_needed_is_asked_for)
 }
 END_TEST
 
+START_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for)
+{
+	t_api_put_secret(k_api, "a-late", "k=2");
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_pod(k_api, "web", K_NODE, "v=db");
+	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_DRIP,
+						  .verb = "list",
+						  .kind = "secrets",
+						  .bytes = 50,
+						  .every_ms = 200 });
+	k_start(&by_namespace);
+	k_until(lists("secrets", NULL) == 1);
+	k_pass(2 * K_SECOND);
+	ck_assert(!k_has("web/v", "Published")); /* it is still at it */
+	t_api_put_pod(k_api, "two", K_NODE, "v=a-late");
+	k_until(k_holds("two/v/k", "2") && k_holds("web/v/k", "1"));
+	ck_assert_uint_eq(lists("secrets", NULL), 2);
+}
+END_TEST
+
 START_TEST(by_namespace_a_secret_that_vanished_while_nobody_watched_is_missed)
 {
 	t_api_put_secret(k_api, "db", "k=1");
@@ -921,6 +941,7 @@ T_SUITE(kube)
 	T_TEST(an_immutable_secret_that_was_made_mutable_is_watched_again);
 	T_TEST(by_namespace_one_watch_serves_all_secrets_of_a_namespace);
 	T_TEST(by_namespace_a_secret_that_comes_to_be_needed_is_asked_for);
+	T_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for);
 	T_TEST(by_namespace_a_secret_that_vanished_while_nobody_watched_is_missed);
 	T_TEST(by_namespace_environments_are_served_too);
 	T_TEST(pods_and_secrets_of_a_manifest_do_not_mix_with_the_servers);

@@ -12,6 +12,8 @@
 
 #define N_SEEDS 24
 #define BIG (5 << 20)
+/* With _i 0, then 1. */
+#define T_TWICE(test) tcase_add_loop_test(t, test, 0, 2)
 
 static const struct k_opts by_namespace = { .by_namespace = true };
 
@@ -182,11 +184,11 @@ START_TEST(bad_answers_harm_nothing_that_is_mounted)
 	start_with_web(NULL);
 	t_api_fault(k_api, &f);
 	t_api_cut_all(k_api, T_API_RST);
-	k_pass(20 * K_MINUTE);
+	k_pass(6 * K_MINUTE);
 	ck_assert_uint_eq(k_mounts(), 2);
 	ck_assert_str_eq(k_file("web/a/k"), "1");
 	ck_assert_uint_eq(k_removals(), 0);
-	ck_assert_uint_le(t_api_n_requests(k_api), 700); /* three watches, each in 20 minutes */
+	ck_assert_uint_le(t_api_n_requests(k_api), 250); /* of three watches */
 	t_api_clear_faults(k_api);
 	is_well();
 }
@@ -293,8 +295,6 @@ START_TEST(what_changed_during_an_outage_is_seen_after_it)
 }
 END_TEST
 
-static const int how_often[] __attribute__((unused)) = { 0, 1 }; /* its size is */
-
 START_TEST(pods_wait_for_a_server_that_is_away_and_say_so)
 {
 	t_api_put_secret(k_api, "db", "k=1");
@@ -352,6 +352,29 @@ START_TEST(silence_is_noticed_by_asking)
 	t_api_clear_faults(k_api);
 	is_well();
 	ck_assert_uint_eq(lists("pods", NULL), 1);
+}
+END_TEST
+
+/* Answers of old never come; new ones do. */
+START_TEST(what_fell_silent_is_asked_for_anew)
+{
+	int64_t began;
+
+	FAULT(.what = T_API_HANG_BODY, .verb = "watch", .times = 3);
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_secret(k_api, "tls", "k=1");
+	t_api_put_pod(k_api, "web", K_NODE, "a=db b=tls");
+	k_start(NULL);
+	k_until(k_mounts() == 2 && t_api_n_faults(k_api) == 0);
+	k_quiet();
+	FAULT(.what = T_API_HANG, .forever = true);
+	began = k_now_ms();
+	k_until(!k_is_up());
+	t_api_clear_faults(k_api);
+	t_api_put_secret(k_api, "db", "k=2");
+	k_until(k_holds("web/a/k", "2"));
+	ck_assert_int_le(k_now_ms() - began, 2 * K_MINUTE); /* and not when the watch is over */
+	is_well();
 }
 END_TEST
 
@@ -593,7 +616,7 @@ START_TEST(by_namespace_a_namespace_that_may_not_be_read_harms_no_other)
 	t_api_put_secret(k_api, "prod/db", "k=1");
 	t_api_put_pod(k_api, "prod/web", K_NODE, "v=db");
 	start_with_web(&by_namespace);
-	k_until(k_has("prod/web/v", "Published"));
+	k_until(k_has("prod/web/v", "Published") && t_api_n_watches(k_api) == 3);
 	FAULT(.what = T_API_STATUS, .status = 403, .verb = "watch", .kind = "secrets", .times = 6);
 	FAULT(.what = T_API_STATUS, .status = 403, .verb = "list", .kind = "secrets", .times = 6);
 	t_api_watch_end(k_api, "secrets", "prod/db");
@@ -672,8 +695,9 @@ START_TEST(a_watch_that_has_expired_goes_on_with_a_list)
 	}
 	k_pass(5 * K_SECOND);
 	ck_assert_uint_eq(lists("pods", NULL), 1);
-	/* the cache of Secrets has not got to the version of the list that came from the store */
-	ck_assert_uint_eq(lists("secrets", "db"), 2);
+	/* the cache of Secrets may not have got to the version of the list that came from the store */
+	ck_assert_uint_ge(lists("secrets", "db"), 1);
+	ck_assert_uint_le(lists("secrets", "db"), 2);
 	ck_assert_uint_eq(lists("secrets", "tls"), 0);
 	ck_assert_uint_eq(t_api_n_watches(k_api), 3);
 	ck_assert_uint_eq(k_problems(), 0);
@@ -1051,11 +1075,12 @@ T_SUITE(kube_faults)
 	T_TEST(an_outage_is_told_once_and_is_over_when_it_is_over);
 	T_TEST(a_server_that_cuts_every_connection_is_asked_now_and_then);
 	T_TEST(an_outage_does_not_fill_the_log);
-	T_EACH(what_changed_during_an_outage_is_seen_after_it, how_often);
+	T_TWICE(what_changed_during_an_outage_is_seen_after_it);
 	T_TEST(pods_wait_for_a_server_that_is_away_and_say_so);
 	T_TEST(a_server_that_does_not_answer_is_given_up_and_found_again);
 	T_TEST(a_server_that_accepts_no_connection_is_given_up_and_found_again);
 	T_TEST(silence_is_noticed_by_asking);
+	T_TEST(what_fell_silent_is_asked_for_anew);
 	T_TEST(a_server_that_has_nothing_to_say_is_left_alone);
 	T_TEST(a_list_that_stops_in_its_middle_is_given_up);
 	T_TEST(a_server_that_flaps_is_followed);
@@ -1072,15 +1097,15 @@ T_SUITE(kube_faults)
 	T_TEST(pods_that_may_not_be_read_are_told_of_and_stay);
 	T_TEST(a_complaint_about_the_watch_of_pods_ends_with_it);
 	T_TEST(a_server_that_wants_to_be_left_alone_is);
-	T_EACH(a_watch_that_has_expired_goes_on_with_a_list, how_often);
+	T_TWICE(a_watch_that_has_expired_goes_on_with_a_list);
 	T_TEST(a_secret_whose_requests_all_fail_says_so_and_harms_no_other);
 	T_TEST(no_redirect_is_followed);
 	T_TEST(events_out_of_order_end_in_the_newest_state);
 	T_TEST(events_told_twice_change_nothing_twice);
 	T_TEST(an_event_about_another_secret_is_not_taken);
-	T_EACH(a_secret_that_is_too_large_is_told_of_in_a_list_and_harms_no_other, how_often);
-	T_EACH(a_secret_that_becomes_too_large_keeps_its_last_good_version, how_often);
+	T_TWICE(a_secret_that_is_too_large_is_told_of_in_a_list_and_harms_no_other);
+	T_TWICE(a_secret_that_becomes_too_large_keeps_its_last_good_version);
 	T_TEST(a_pod_that_is_too_large_is_told_of_and_what_it_had_stays);
-	T_EACH(a_server_that_was_set_back_is_believed, how_often);
+	T_TWICE(a_server_that_was_set_back_is_believed);
 	tcase_add_loop_test(t, whatever_happens_the_end_is_what_the_server_has, 0, N_SEEDS);
 }

@@ -1021,6 +1021,24 @@ START_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes)
 }
 END_TEST
 
+START_TEST(a_late_update_does_not_take_a_name_from_the_new_volume)
+{
+	sv_autofree char *link = NULL;
+
+	succeeded(sync_at(DIR_OF("u") "/v", "p", plan_of("k=1", "")));
+	mounted = false;
+	succeeded(sync_at(DIR_OF("new") "/v", "p", plan_of("k=2", "")));
+	succeeded(sync_at(DIR_OF("u") "/v", "p", plan_of("k=3", "")));
+	link = t_link(node.root_fd, "by-name/default/p/v");
+	ck_assert_str_eq(link, "../../../" DIR_OF("new") "/v");
+	mounted = true;
+	succeeded(remove_volume("p"));
+	free(link);
+	link = t_link(node.root_fd, "by-name/default/p/v");
+	ck_assert_str_eq(link, "../../../" DIR_OF("new") "/v");
+}
+END_TEST
+
 T_SUITE(volume)
 {
 	T_AROUND(setup, teardown);
@@ -1065,4 +1083,5 @@ T_SUITE(volume)
 	T_TEST(a_volume_without_a_name_is_adopted_all_the_same);
 	T_TEST(adopting_may_be_stopped);
 	T_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes);
+	T_TEST(a_late_update_does_not_take_a_name_from_the_new_volume);
 }
