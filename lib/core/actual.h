@@ -60,6 +60,7 @@ struct sv_actual {
 	char *message;      /* owned; NULL for none */
 	char *last_error; /* of the last action that failed; stays after a success; NULL for none */
 	bool mounted;
+	bool littered; /* not mounted, and after a failure something of it may be on disk all the same */
 	enum sv_medium medium;
 	uint64_t generation;              /* 0: never published */
 	int64_t published_ms, updated_ms; /* Unix time; 0: never */
@@ -104,9 +105,11 @@ void sv_actuals_enqueue(struct sv_actuals *s, struct sv_actual *a, bool urgent);
 /* The next one to look at, or NULL. */
 struct sv_actual *sv_actuals_dequeue(struct sv_actuals *s);
 
-/* Remember that something will be due for this record. Return: 0 or -ENOMEM. */
-int sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a);
+/* Remember that something will be due for this record. */
+void sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a);
 /* Enqueue every record with something due. Return: ms until the next, -1 if there is none. */
 int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms);
+/* The same, and nothing is enqueued: what has come to be due meanwhile counts. */
+int64_t sv_actuals_wait(const struct sv_actuals *s, int64_t now_ms);
 
 #endif

@@ -54,6 +54,7 @@ struct sv_catalog {
 	struct effective **touched;
 	size_t n_touched, cap_touched;
 	size_t n_losers; /* entries with a good object that do not count */
+	bool unsettled;  /* memory ran out: who counts is to be found out from the beginning */
 };
 
 /* ---- entries and files --------------------------------------------------------------------- */
@@ -225,7 +226,7 @@ static int lose(struct sv_catalog *c, struct entry *e, const struct entry *winne
 	return 0;
 }
 
-/* From the beginning, in the order of paths; files that have vanished come last. */
+/* From the beginning, in the order of paths, whatever was known before; files that have vanished come last. */
 static int resolve_all(struct sv_catalog *c)
 {
 	size_t i, j;
@@ -259,6 +260,7 @@ static int resolve_all(struct sv_catalog *c)
 					r = lose(c, e, winner, by_uid);
 			}
 		}
+	c->unsettled = r < 0;
 	return r;
 }
 
@@ -277,7 +279,7 @@ static void drop_effective(struct sv_catalog *c, struct effective *eff)
 	free(eff);
 }
 
-static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *e)
+static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *e, bool again)
 {
 	if (eff->pod && sv_pod_equal(eff->pod, e->pod)) {
 		if (eff->pod != e->pod) { /* one copy is enough */
@@ -288,6 +290,8 @@ static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *
 			(void)sv_strmap_put(&c->uids, e->pod->uid, e);
 			sv_pod_unref(copy);
 		}
+		if (again && c->sink.put_pod)
+			c->sink.put_pod(c->arg, eff->pod);
 		return;
 	}
 	sv_pod_unref(eff->pod);
@@ -296,30 +300,35 @@ static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *
 		c->sink.put_pod(c->arg, eff->pod);
 }
 
-static void tell_secret(struct sv_catalog *c, struct effective *eff, struct entry *e)
+static int tell_secret(struct sv_catalog *c, struct effective *eff, struct entry *e, bool again)
 {
 	sv_complaints_done(&e->change);
 	if (eff->secret && eff->secret != e->secret) {
 		if (sv_secret_equal(eff->secret, e->secret)) {
 			sv_secret_unref(e->secret);
 			e->secret = sv_secret_ref(eff->secret);
-			return;
+		} else {
+			sv_validate_secret_update(eff->secret, e->secret, &e->change);
 		}
-		sv_validate_secret_update(eff->secret, e->secret, &e->change);
-		if (e->change.n > 0 || e->change.out_of_memory)
-			return;
 	}
-	if (eff->secret == e->secret)
-		return;
-	sv_secret_unref(eff->secret);
-	eff->secret = sv_secret_ref(e->secret);
+	if (e->change.out_of_memory)
+		return -ENOMEM;
+	if ((eff->secret == e->secret || e->change.n > 0) && !again)
+		return 0;
+	if (e->change.n == 0) {
+		sv_secret_unref(eff->secret);
+		eff->secret = sv_secret_ref(e->secret);
+	}
 	if (c->sink.put_secret)
 		c->sink.put_secret(c->arg, eff->secret);
+	return 0;
 }
 
-static void flush(struct sv_catalog *c)
+/* @again: also what the sink knows. */
+static int flush(struct sv_catalog *c, bool again)
 {
 	size_t i;
+	int r = 0;
 
 	/* What goes is told last, so that a Pod never sees a moment without a Secret that moved. */
 	for (i = 0; i < c->n_touched; i++) {
@@ -329,14 +338,28 @@ static void flush(struct sv_catalog *c)
 		if (!eff->holder)
 			continue;
 		if (eff->holder->pod)
-			tell_pod(c, eff, eff->holder);
-		else
-			tell_secret(c, eff, eff->holder);
+			tell_pod(c, eff, eff->holder, again);
+		else if (tell_secret(c, eff, eff->holder, again) < 0)
+			r = -ENOMEM;
 	}
 	for (i = 0; i < c->n_touched; i++)
 		if (!c->touched[i]->holder)
 			drop_effective(c, c->touched[i]);
 	c->n_touched = 0;
+	return r;
+}
+
+/*
+ * The end of every change. Without memory it is not known who counts: then nobody is told
+ * anything, least of all that something is gone, until sv_catalog_retell() has found out.
+ */
+static int settle(struct sv_catalog *c, int r)
+{
+	if (r == 0)
+		r = flush(c, false);
+	if (r < 0)
+		c->unsettled = true;
+	return r;
 }
 
 /* The first complaint about a Secret that has no good version, in any file but one. */
@@ -477,13 +500,13 @@ static void clear_failure(struct file *f)
 /* Puts new entries in the place of a file's old ones and settles who counts. */
 static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *entries, size_t n)
 {
-	bool all = c->n_losers > 0;
+	bool all = c->n_losers > 0 || c->unsettled;
 	struct entry *old = f->entries;
 	size_t n_old = f->n_entries, i;
 	int r = 0;
 
 	tell_refused(c, f, false);
-	for (i = 0; i < n_old && r == 0; i++)
+	for (i = 0; i < n_old && r == 0 && !c->unsettled; i++)
 		r = release(c, &old[i]);
 	f->entries = entries;
 	f->n_entries = n;
@@ -497,7 +520,7 @@ static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *e
 	}
 	if (r == 0 && all)
 		r = resolve_all(c);
-	flush(c);
+	r = settle(c, r);
 	free_entries(old, n_old);
 	tell_refused(c, f, true);
 	return r;
@@ -540,7 +563,7 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 	f->line = line;
 	if (f->gone) {
 		f->gone = false;
-		return resolve_all(c) ? -ENOMEM : (flush(c), 0);
+		return settle(c, resolve_all(c));
 	}
 	return 0;
 }
@@ -548,16 +571,13 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone)
 {
 	struct file *f = sv_strmap_get(&c->files, path);
-	int r;
 
 	if (!f || f->gone == gone)
 		return 0;
 	f->gone = gone;
 	if (c->n_losers == 0)
 		return 0;
-	r = resolve_all(c);
-	flush(c);
-	return r;
+	return settle(c, resolve_all(c));
 }
 
 int sv_catalog_remove(struct sv_catalog *c, const char *path)
@@ -570,6 +590,20 @@ int sv_catalog_remove(struct sv_catalog *c, const char *path)
 	sv_strmap_remove(&c->files, path);
 	r = replace_entries(c, f, NULL, 0);
 	file_free(f);
+	return r;
+}
+
+int sv_catalog_retell(struct sv_catalog *c)
+{
+	int r = resolve_all(c);
+	size_t i;
+
+	if (r == 0)
+		r = flush(c, true);
+	if (r < 0)
+		c->unsettled = true;
+	for (i = 0; i < c->files.n; i++)
+		tell_refused(c, c->files.entries[i].value, true);
 	return r;
 }
 

@@ -17,7 +17,8 @@
 
 /*
  * Told what counts. Objects are borrowed (take a reference to keep one).
- * A put replaces what was there under that name; equal objects are not put again.
+ * A put replaces what was there under that name; equal objects are put again by
+ * sv_catalog_retell() only.
  */
 struct sv_catalog_sink {
 	void (*put_pod)(void *arg, struct sv_pod *pod);
@@ -56,7 +57,8 @@ void sv_catalog_free(struct sv_catalog *c); /* tells the sink nothing; NULL is f
  * @exposed: others may read the file: a warning if it holds a Secret
  * @now_ms:  Unix time
  *
- * Return: 0 or -ENOMEM (the catalog is then as before).
+ * Return: 0 or -ENOMEM: what the sink was told last stays in force, until the file is given again
+ * or, if it was taken, sv_catalog_retell() succeeds.
  */
 int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m, bool exposed,
 		   int64_t now_ms);
@@ -71,6 +73,12 @@ int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone);
 
 /* A file is no more: forget its objects. */
 int sv_catalog_remove(struct sv_catalog *c, const char *path);
+
+/*
+ * Tell the sink all that counts, also what it was told before: it or the catalog had run out of
+ * memory. Return: 0 or -ENOMEM: to be called again later.
+ */
+int sv_catalog_retell(struct sv_catalog *c);
 
 bool sv_catalog_has(const struct sv_catalog *c, const char *path);
 

@@ -65,7 +65,10 @@ struct sv_desired {
 void sv_desired_init(struct sv_desired *d, void (*changed)(void *arg, const char *id), void *arg);
 void sv_desired_done(struct sv_desired *d);
 
-/* Put takes references. Return: 0 or -ENOMEM (what was there under the name may be gone then). */
+/*
+ * Put takes references. Return: 0 or -ENOMEM: put it again later. Until then a volume that the
+ * old version of the Pod had too is not taken away.
+ */
 int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 		       int64_t now_ms);
 void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const char *ns,
@@ -99,6 +102,9 @@ int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const stru
 
 /* A Pod of a name, of whatever origin; borrowed, NULL if there is none. */
 struct sv_desired_pod *sv_desired_pod(const struct sv_desired *d, const char *ns, const char *name);
+/* The one of an origin. */
+struct sv_desired_pod *sv_desired_pod_of(const struct sv_desired *d, enum sv_origin origin,
+					 const char *ns, const char *name);
 /* What is known under a Secret's name; borrowed, NULL if nothing is. */
 const struct sv_desired_secret *sv_desired_secret(const struct sv_desired *d, enum sv_origin origin,
 						  const char *ns, const char *name);

@@ -43,8 +43,11 @@ int sv_each_entry(int dirfd, int (*fn)(void *arg, int dirfd, const char *name, u
  */
 int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact, bool *made);
 
-/* Remove the empty directories of a path from its end upwards, @keep elements from the left stay. */
-void sv_remove_dirs(int dirfd, const char *path, unsigned keep);
+/*
+ * Remove the empty directories of a path from its end upwards, @keep elements from the left stay.
+ * Return: 0, also where some have to stay because of what is in them, or a negated errno.
+ */
+int sv_remove_dirs(int dirfd, const char *path, unsigned keep);
 
 int sv_write_all(int fd, const void *data, size_t len);
 

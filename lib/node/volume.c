@@ -135,36 +135,42 @@ static int link_name(const struct sv_node *n, const struct sv_action *action, st
 	return 0;
 }
 
-static void unlink_one(int dirfd, const char *name, const char *target)
+static int unlink_one(int dirfd, const char *name, const char *target)
 {
 	char found[PATH_MAX];
 	ssize_t len = readlinkat(dirfd, name, found, sizeof(found) - 1);
 
 	if (len < 0)
-		return;
+		return errno == ENOENT || errno == EINVAL ? 0 : -errno;
 	found[len] = '\0';
-	if (strcmp(found, target) == 0)
-		(void)unlinkat(dirfd, name, 0);
+	return strcmp(found, target) == 0 && unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ?
+		       -errno :
+		       0;
 }
 
 /* Takes back the link of a volume, unless it leads to another one by now. */
-static void unlink_name(const struct sv_node *n, const struct sv_action *action, const char *ns,
-			const char *pod)
+static int unlink_name(const struct sv_node *n, struct sv_action *action, const char *ns,
+		       const char *pod)
 {
 	sv_autofree char *dir = NULL, *target = NULL;
 	sv_autoclose int fd = -1;
+	int r;
 
 	if (!pod || !*pod) /* adopted, and no link led to it */
-		return;
+		return 0;
 	dir = name_dir(ns, pod);
 	target = name_target(action);
 	if (!dir || !target)
-		return;
+		return sv_err_set(&action->err, -ENOMEM, "cannot unlink by name");
 	fd = sv_open_beneath(n->root_fd, dir, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
-		return;
-	unlink_one(fd, action->volume, target);
-	sv_remove_dirs(n->root_fd, dir, 1);
+		r = fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP ? 0 : fd;
+	else
+		r = unlink_one(fd, action->volume, target);
+	if (r == 0)
+		r = sv_remove_dirs(n->root_fd, dir, 1);
+	return r < 0 ? sv_err_set(&action->err, r, "cannot unlink '%s/%s'", dir, action->volume) :
+		       0;
 }
 
 /* ---- publishing ---------------------------------------------------------------------------- */
@@ -336,7 +342,7 @@ static int publish_new(const struct sv_node *n, struct sv_action *action)
 		return fault(action, SV_FAULT_WRITE, r);
 	r = attach(n, action, mnt);
 	if (r < 0) {
-		sv_remove_dirs(n->root_fd, action->id, 1); /* what is empty and no mount */
+		(void)sv_remove_dirs(n->root_fd, action->id, 1); /* what is empty and no mount */
 		return r;
 	}
 	action->is_mounted = action->changed = true;
@@ -413,8 +419,9 @@ static int sync_volume(const struct sv_node *n, struct sv_action *action)
 		}
 	}
 	if (r == 0) {
-		unlink_name(n, action, action->former_ns, action->former_pod);
-		r = link_name(n, action, &action->err);
+		r = unlink_name(n, action, action->former_ns, action->former_pod);
+		if (r == 0)
+			r = link_name(n, action, &action->err);
 		if (r < 0)
 			action->fault = SV_FAULT_WRITE;
 	}
@@ -452,46 +459,53 @@ static int clean_volume(const struct sv_node *n, struct sv_action *action)
 	return r < 0 ? fault(action, SV_FAULT_WRITE, r) : 0;
 }
 
+/* First the content: whoever still has the mount keeps no secret (R75). */
+static int take_down(struct sv_action *action, int parent, int target, const char *name)
+{
+	sv_autoclose int dirfd = -1;
+	int r = sv_tmpfs_is_volume(target);
+
+	if (r < 0)
+		return sv_err_set(&action->err, r, "cannot stat '%s'", action->id);
+	if (r == 0)
+		return 0;
+	dirfd = sv_tmpfs_open_rw(target, &action->err);
+	r = dirfd < 0 ? dirfd : sv_atomic_empty(dirfd);
+	if (r == 0)
+		r = sv_tmpfs_detach(parent, name);
+	return r < 0 ? sv_err_set(&action->err, r, "cannot take down '%s'", action->id) : 0;
+}
+
+/* Also where a part of it is gone already: what is left is removed. */
 static int remove_volume(const struct sv_node *n, struct sv_action *action)
 {
 	const char *slash = strrchr(action->id, '/');
 	sv_autofree char *parent_path = strndup(action->id, (size_t)(slash - action->id));
 	sv_autoclose int parent = -1, target = -1;
-	int r;
+	int r = unlink_name(n, action, action->former_ns, action->former_pod);
 
-	unlink_name(n, action, action->former_ns, action->former_pod);
-	unlink_name(n, action, action->ns, action->pod);
+	if (r == 0)
+		r = unlink_name(n, action, action->ns, action->pod);
+	if (r < 0)
+		return fault(action, SV_FAULT_WRITE, r);
 	parent = parent_path ? sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY) :
 			       -ENOMEM;
+	r = parent < 0 ? parent : 0;
 	if (parent >= 0)
 		target = openat(parent, slash + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (parent < 0 || target < 0) {
-		r = parent < 0 ? parent : -errno;
-		if (r != -ENOENT)
-			return fault(action, SV_FAULT_MOUNT,
-				     sv_err_set(&action->err, r, "cannot open '%s'", action->id));
-		action->is_mounted = false;
-		return 0;
-	}
-	r = sv_tmpfs_is_volume(target);
-	if (r > 0) {
-		sv_autoclose int dirfd = sv_tmpfs_open_rw(target, &action->err);
-
-		/* First the content: whoever still has the mount keeps no secret (R75) */
-		r = dirfd < 0 ? dirfd : sv_atomic_empty(dirfd);
-		if (r == 0)
-			r = sv_tmpfs_detach(parent, slash + 1);
-		if (r < 0)
-			return fault(
-				action, SV_FAULT_MOUNT,
-				sv_err_set(&action->err, r, "cannot take down '%s'", action->id));
-	}
-	if (r < 0)
+	if (parent >= 0 && target < 0)
+		r = -errno;
+	if (r < 0 && r != -ENOENT)
 		return fault(action, SV_FAULT_MOUNT,
-			     sv_err_set(&action->err, r, "cannot stat '%s'", action->id));
+			     sv_err_set(&action->err, r, "cannot open '%s'", action->id));
+	r = target < 0 ? 0 : take_down(action, parent, target, slash + 1);
+	if (r < 0)
+		return fault(action, SV_FAULT_MOUNT, r);
 	action->is_mounted = false;
-	sv_remove_dirs(n->root_fd, action->id, 1);
-	return 0;
+	r = sv_remove_dirs(n->root_fd, action->id, 1);
+	return r < 0 ? fault(action, SV_FAULT_WRITE,
+			     sv_err_set(&action->err, r, "cannot remove '%s'", action->id)) :
+		       0;
 }
 
 void sv_volume_carry_out(const struct sv_node *n, struct sv_action *action)
@@ -542,7 +556,7 @@ struct found {
 struct adopter {
 	struct sv_strmap found; /* target -> struct found */
 	const char *ns, *pod;   /* of the links being swept */
-	bool failed;
+	int failed; /* a negated errno: some link was not seen, and would outlive its volume */
 };
 
 static void found_free(struct found *f)
@@ -605,6 +619,13 @@ static int sweep_pods(void *arg, int dirfd, const char *name, unsigned char type
 	return 0;
 }
 
+/* What is gone, or is not what we make, is no trouble. */
+static void note_unseen(struct adopter *a, int e)
+{
+	if (e != 0 && e != ENOENT && e != ENOTDIR && e != ELOOP && e != EINVAL)
+		a->failed = -e;
+}
+
 static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	struct adopter *a = arg;
@@ -613,8 +634,10 @@ static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type
 	struct found *f;
 
 	(void)type;
-	if (len < 0)
+	if (len < 0) {
+		note_unseen(a, errno);
 		return 0;
+	}
 	target[len] = '\0';
 	f = sv_strmap_get(&a->found, target);
 	if (!f || strcmp(strrchr(target, '/') + 1, name) != 0) { /* or one that was half made */
@@ -625,7 +648,8 @@ static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type
 		return 0;
 	f->ns = strdup(a->ns);
 	f->pod = strdup(a->pod);
-	a->failed = a->failed || !f->ns || !f->pod;
+	if (!f->ns || !f->pod)
+		a->failed = -ENOMEM;
 	return 0;
 }
 
@@ -636,15 +660,17 @@ static int sweep_names(void *arg, int dirfd, const char *name, unsigned char typ
 	sv_autoclose int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	(void)type;
-	if (fd < 0)
+	if (fd < 0) {
+		note_unseen(a, errno);
 		return 0;
+	}
 	if (!a->ns) {
 		a->ns = name;
-		(void)sv_each_entry(fd, sweep_names, a);
+		note_unseen(a, -sv_each_entry(fd, sweep_names, a));
 		a->ns = NULL;
 	} else {
 		a->pod = name;
-		(void)sv_each_entry(fd, sweep_link, a);
+		note_unseen(a, -sv_each_entry(fd, sweep_link, a));
 	}
 	(void)unlinkat(dirfd, name, AT_REMOVEDIR);
 	return 0;
@@ -653,7 +679,7 @@ static int sweep_names(void *arg, int dirfd, const char *name, unsigned char typ
 int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *err)
 {
 	sv_autoclose int pods = -1, names = -1;
-	struct adopter a = { .failed = false };
+	struct adopter a = { .failed = 0 };
 	unsigned depth = 0;
 	size_t i;
 	int r = sv_tmpfs_list(n->root, adopt_one, &a, err);
@@ -663,10 +689,8 @@ int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *e
 		if (pods >= 0)
 			(void)sv_each_entry(pods, sweep_pods, &depth);
 		names = sv_open_beneath(n->root_fd, "by-name", O_RDONLY | O_DIRECTORY);
-		if (names >= 0)
-			(void)sv_each_entry(names, sweep_names, &a);
-		if (a.failed)
-			r = -ENOMEM;
+		note_unseen(&a, names < 0 ? -names : -sv_each_entry(names, sweep_names, &a));
+		r = a.failed;
 	}
 	for (i = 0; i < a.found.n; i++) {
 		struct found *f = a.found.entries[i].value;
