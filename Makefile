@@ -4,6 +4,7 @@
 #   make demo            the worked examples        make check-root   what needs root (check runs it for root)
 #   make deps            Debian packages            make bench        figures beside a floor
 #   make install         DESTDIR=, PREFIX=          make format tidy  clang-format, clang-tidy
+#   make torture         TORTURE_SECONDS= in all    make thread      worker and sources under the thread sanitizer
 #   make fuzz            FUZZ_SECONDS= a target     make coverage     of lib/ by unit tests and conformance
 #   make analyze         cppcheck, gcc -fanalyzer   make memcheck     unit tests under valgrind
 #   make deb             a Debian package           make lint-deb     what lintian says about it
@@ -39,7 +40,9 @@ DEPS_CHECK := check python3 python3-yaml curl util-linux runc crun podman catato
 DEPS_DEB   := debhelper dpkg-dev fakeroot
 CI_PACKAGES := $(DEPS_DEB) lintian systemd-container \
               clang clang-format clang-tidy libclang-rt-14-dev cppcheck valgrind shellcheck \
-              prometheus mandoc zsh fish
+              prometheus mandoc zsh fish etcd-server openssl xz-utils
+# Not beside one of another origin: both would be /usr/bin/kubectl.
+CI_PACKAGES += $(if $(shell command -v kubectl),,kubernetes-client)
 
 PACKAGES := libuv json-c mount yaml-0.1 libmicrohttpd libcurl libsystemd uuid libseccomp libcap-ng libcrypto nettle
 
@@ -68,6 +71,7 @@ CTL_SRC    := $(sort $(wildcard daemon/ctl/*.c))
 UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c))
 FAULT_SRC  := $(sort $(wildcard tests/fault/test_*.c))
 SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
+TESTD_SRC  := $(sort $(wildcard tests/daemon/*.c))
 BENCH_SRC  := $(sort $(wildcard tests/bench/*.c))
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
@@ -77,16 +81,19 @@ DAEMON := $(BUILD)/secretvold
 # The daemon for tests to run inside themselves: without its main(), and without the allocator
 # that wipes, as tests bring their own. Not installed.
 DAEMON_LIB := $(BUILD)/libdaemon.a
+TEST_LIB := $(BUILD)/libtestdaemon.a
 CTL    := $(BUILD)/secretvolctl
 UNITS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 KUBE_UNITS := $(patsubst %.c,$(BUILD)/%,$(filter tests/unit/test_root_kube%,$(UNIT_SRC)))
 FAULTS := $(FAULT_SRC:tests/fault/%.c=$(BUILD)/tests/unit/%)
+READERS := $(BUILD)/tests/torture/readers
 BENCHES := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
 FAKE   := $(BUILD)/tests/fake/apiserver
 
+comma := ,
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: all analyze memcheck coverage deps demo check check-root bench fuzz fuzz-targets install deb lint-deb format format-check tidy clean help tests compile_commands.json
+.PHONY: all analyze torture thread memcheck coverage deps demo check check-root bench fuzz fuzz-targets install deb lint-deb format format-check tidy clean help tests compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -105,6 +112,10 @@ $(LIB): $(call objs,$(LIB_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(DAEMON_LIB): $(call objs,$(filter-out daemon/main.c daemon/wipe.c,$(DAEMON_SRC)))
+	$(if $(Q),@echo "  AR      $@")
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(TEST_LIB): $(call objs,$(TESTD_SRC) tests/torture/reader.c)
 	$(if $(Q),@echo "  AR      $@")
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -128,7 +139,7 @@ $(DAEMON): $(call objs,$(DAEMON_SRC)) $(LIB)
 	$(call link)
 $(CTL): $(call objs,$(CTL_SRC)) $(LIB)
 	$(call link)
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call objs,$(SUPPORT_SRC)) $(TEST_LIB) $(DAEMON_LIB) $(LIB)
 	$(call link,$(shell pkg-config --libs check))
 # These share a place to run the Kubernetes source in, with a clock of its own.
 $(KUBE_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/kube_place.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
@@ -136,15 +147,19 @@ $(KUBE_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/uni
 # System calls that tests/fault makes fail; allocations it catches by itself.
 FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat __readlinkat_chk renameat \
                read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fsconfig \
-               fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom mnt_table_parse_file
-$(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/fault/fault.o $(call objs,$(SUPPORT_SRC)) $(DAEMON_LIB) $(LIB)
+               fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom \
+               mnt_table_parse_file accept4 socket bind listen getsockopt lstat chmod unlink fcntl inotify_init1 \
+               inotify_add_watch uv_queue_work unshare mount mknodat
+$(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(call objs,tests/fault/fault.c tests/fault/virtual.c $(SUPPORT_SRC)) $(TEST_LIB) $(DAEMON_LIB) $(LIB)
 	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call link)
 $(FAKE): $(BUILD)/tests/fake/apiserver.o $(call objs,$(filter tests/support/apiserver%,$(SUPPORT_SRC))) $(LIB)
 	$(call link)
-$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(DAEMON_LIB) $(LIB)
-	$(call link,-fsanitize=fuzzer)
+$(READERS): $(call objs,tests/torture/readers.c) $(TEST_LIB)
+	$(call link)
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(TEST_LIB) $(DAEMON_LIB) $(LIB)
+	$(call link,-fsanitize=fuzzer $(if $(findstring mountinfo,$@),-Wl$(comma)--wrap=mnt_table_parse_file))
 
 # ---- dependencies ----------------------------------------------------------------------------
 deps:
@@ -157,7 +172,7 @@ have-deps = dpkg-query -W -f='$${db:Status-Status}\n' $(1) 2>/dev/null | grep -c
             grep -qx $(words $(1)) || $(MAKE) --no-print-directory deps $(2)
 
 # ---- tests -----------------------------------------------------------------------------------
-tests: all $(UNITS) $(FAULTS) $(BENCHES) $(FAKE)
+tests: all $(UNITS) $(FAULTS) $(BENCHES) $(FAKE) $(READERS)
 
 check:
 	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
@@ -184,16 +199,23 @@ fuzz:
 		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -fno-sanitize-recover=all' fuzz-targets
 	@nice tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS)
 
+# Readers while volumes change, and crashes at random calls; `check` has a second or three of each.
+TORTURE_SECONDS ?= 120
+torture: tests
+	@tests/torture/run --build $(BUILD) --seconds $(TORTURE_SECONDS)
+
+# The daemon with its threads under the thread sanitizer, which ends it at the first race.
+thread:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/thread SAN=thread all
+	@TSAN_OPTIONS=halt_on_error=1 tests/run --build $(BUILD)/thread --root test_update test_manifest_dir
+
 fuzz-targets: $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
 
 # ---- analysis --------------------------------------------------------------------------------
-# cppcheck trips over a statement expression in an initialiser: to it SV_TAKE is a function.
-# gcc -fanalyzer takes what is stored through a caller's pointer for leaked.
+# One is counted for cppcheck, and one for each file that gcc has looked at.
+ANALYZE_SRC := $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC)
 analyze:
-	cppcheck --enable=warning,performance,portability --inline-suppr --std=c11 -j $(shell nproc) \
-		--quiet --error-exitcode=1 -USV_TAKE -DSV_VERSION='"$(VERSION)"' lib daemon
-	printf '%s\n' $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC) | xargs -P $(shell nproc) -n 1 \
-		gcc $(ALL_CFLAGS) -fanalyzer -Wno-analyzer-malloc-leak -Werror -S -o /dev/null
+	@tests/support/analyze $(ANALYZE_SRC) -- $(CC) $(ALL_CFLAGS)
 
 memcheck: all $(UNITS)
 	@tests/support/memcheck $(UNITS)

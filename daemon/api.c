@@ -17,15 +17,10 @@ static void answer_text(struct sv_api_answer *ret, unsigned status, char *text)
 	*ret = (struct sv_api_answer){ status, "text/plain", text };
 }
 
-/* Takes the tree, wiping it. */
+/* Takes the tree, wiping it. One that is not whole is no answer. */
 static void answer_json(struct sv_api_answer *ret, unsigned status, struct json_object *o)
 {
-	const char *text = o ? json_object_to_json_string_ext(
-				       o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) :
-			       NULL;
-
-	*ret = (struct sv_api_answer){ status, "application/json",
-				       text ? sv_asprintf("%s\n", text) : NULL };
+	*ret = (struct sv_api_answer){ status, "application/json", sv_json_print(o) };
 	sv_tree_free(o);
 }
 
@@ -79,7 +74,7 @@ static void answer_health(const struct sv_api_context *x, const struct sv_api_re
 
 static void add_problem(void *arg, const struct sv_problem *p)
 {
-	json_object_array_add(arg, sv_status_problem(p));
+	sv_json_append(arg, sv_status_problem(p));
 }
 
 static struct json_object *swap_status(const struct sv_manager *m)
@@ -125,7 +120,7 @@ static struct json_object *counts_status(const struct sv_manager *m)
 	sv_json_int(o, "volumes", (int64_t)m->actuals.records.n);
 	for (i = 0; i < SV_N_STATES; i++)
 		sv_json_int(states, sv_state_name((enum sv_state)i), (int64_t)counts[i]);
-	json_object_object_add(o, "states", states);
+	sv_json_add(o, "states", states);
 	return o;
 }
 
@@ -166,15 +161,15 @@ static void answer_status(const struct sv_api_context *x, struct sv_api_answer *
 	sv_json_text(o, "rootDir", x->manager->node->root);
 	sv_json_text(o, "nodeName", x->config->node_name);
 	sv_json_bool(o, "ready", is_ready(x));
-	json_object_object_add(o, "swap", swap_status(x->manager));
+	sv_json_add(o, "swap", swap_status(x->manager));
 	for (i = 0; x->sources[i]; i++) {
 		x->sources[i]->report(x->sources[i], sources);
 		x->sources[i]->each_problem(x->sources[i], add_problem, problems);
 	}
 	add_stuck(x->manager, problems);
-	json_object_object_add(o, "sources", sources);
-	json_object_object_add(o, "counts", counts_status(x->manager));
-	json_object_object_add(o, "problems", problems);
+	sv_json_add(o, "sources", sources);
+	sv_json_add(o, "counts", counts_status(x->manager));
+	sv_json_add(o, "problems", problems);
 	answer_json(ret, 200, o);
 }
 
@@ -219,7 +214,7 @@ void sv_api_each(const struct sv_manager *m, enum sv_topic topic, const char *ns
 
 static void add_item(void *arg, struct json_object *o)
 {
-	json_object_array_add(arg, o);
+	sv_json_append(arg, o);
 }
 
 /* Volumes by namespace, Pod and name, as people look for them; records are kept by uid. */
@@ -245,7 +240,7 @@ static void answer_list(const struct sv_api_context *x, const struct sv_api_requ
 	if (o) {
 		sv_api_each(x->manager, topic, sv_api_argument(req, "namespace"),
 			    sv_api_argument(req, "pod"), add_item, items);
-		if (topic == SV_TOPIC_VOLUMES)
+		if (topic == SV_TOPIC_VOLUMES && sv_json_is_whole(o))
 			json_object_array_sort(items, compare_volumes);
 	}
 	answer_json(ret, 200, o);
@@ -263,7 +258,7 @@ static void answer_secrets(const struct sv_api_context *x, struct sv_api_answer 
 			const struct sv_desired_secret *rec = d->secrets[origin].entries[i].value;
 
 			if (rec->secret)
-				json_object_array_add(items, sv_status_secret(rec));
+				sv_json_append(items, sv_status_secret(rec));
 		}
 	answer_json(ret, 200, o);
 }
@@ -282,26 +277,29 @@ static struct json_object *entry_json(const struct sv_env_entry *e)
 
 	sv_json_text(o, "name", e->name);
 	if (is_text(&e->value)) {
-		json_object_object_add(
+		sv_json_add(
 			o, "value",
 			json_object_new_string_len(e->value.ptr ? (const char *)e->value.ptr : "",
 						   (int)e->value.len));
 	} else {
 		char *text = sv_base64_encode(e->value.ptr, e->value.len);
 
-		sv_json_text(o, "valueBase64", text);
+		sv_json_add(o, "valueBase64", text ? json_object_new_string(text) : NULL);
 		free(text);
 	}
 	return o;
 }
 
-static struct json_object *strings_json(char *const *list)
+static void add_strings(struct json_object *o, const char *key, char *const *strings)
 {
-	struct json_object *o = list ? json_object_new_array() : NULL;
+	struct json_object *list = strings ? json_object_new_array() : NULL;
 
-	for (; list && *list; list++)
-		json_object_array_add(o, json_object_new_string(*list));
-	return o;
+	for (; strings && *strings; strings++)
+		sv_json_append(list, json_object_new_string(*strings));
+	if (strings)
+		sv_json_add(o, key, list);
+	else
+		sv_json_text(o, key, NULL);
 }
 
 static void add_id(struct json_object *o, const char *key, int64_t own, int64_t pod)
@@ -335,6 +333,10 @@ static struct json_object *mount_json(const struct sv_manager *m, const struct s
 	if (id)
 		a = sv_actuals_get(&m->actuals, id);
 	path = id ? sv_asprintf("%s/%s", m->node->root, id) : NULL;
+	if (vol && vol->type != SV_VOLUME_OTHER && !path) {
+		json_object_put(o);
+		return NULL;
+	}
 	sv_json_text(o, "volume", mount->volume);
 	sv_json_text(o, "mountPath", mount->path);
 	sv_json_text(o, "subPath", sub_path ? sub_path : mount->sub_path);
@@ -351,29 +353,29 @@ static struct json_object *env_json(const struct sv_manager *m, const struct sv_
 	size_t i;
 
 	for (i = 0; i < env->n_entries; i++)
-		json_object_array_add(list, entry_json(&env->entries[i]));
-	json_object_object_add(o, "env", list);
+		sv_json_append(list, entry_json(&env->entries[i]));
+	sv_json_add(o, "env", list);
 	sv_json_text(o, "namespace", pod->ns);
 	sv_json_text(o, "pod", pod->name);
 	sv_json_text(o, "podUid", pod->uid);
 	sv_json_text(o, "container", c->name);
 	list = json_object_new_array();
 	for (i = 0; i < env->n_notices; i++)
-		json_object_array_add(list, json_object_new_string(env->notices[i]));
-	json_object_object_add(o, "notices", list);
-	json_object_object_add(o, "command", strings_json(env->command));
-	json_object_object_add(o, "args", strings_json(env->args));
+		sv_json_append(list, json_object_new_string(env->notices[i]));
+	sv_json_add(o, "notices", list);
+	add_strings(o, "command", env->command);
+	add_strings(o, "args", env->args);
 	add_id(o, "runAsUser", c->run_as_user, pod->run_as_user);
 	add_id(o, "runAsGroup", c->run_as_group, pod->run_as_group);
 	add_id(o, "fsGroup", -1, pod->fs_group);
 	list = json_object_new_array();
 	for (i = 0; i < pod->n_supplemental_groups; i++)
-		json_object_array_add(list, json_object_new_int64(pod->supplemental_groups[i]));
-	json_object_object_add(o, "supplementalGroups", list);
+		sv_json_append(list, json_object_new_int64(pod->supplemental_groups[i]));
+	sv_json_add(o, "supplementalGroups", list);
 	list = json_object_new_array();
 	for (i = 0; i < c->n_mounts && *r == 0; i++)
-		json_object_array_add(list, mount_json(m, pod, &c->mounts[i], env, err, r));
-	json_object_object_add(o, "mounts", list);
+		sv_json_append(list, mount_json(m, pod, &c->mounts[i], env, err, r));
+	sv_json_add(o, "mounts", list);
 	return o;
 }
 
@@ -430,7 +432,8 @@ static void answer_env(const struct sv_api_context *x, const struct sv_api_reque
 	}
 	r = sv_json_parse(req->body ? req->body : "", req->body_len, &body, &err, NULL);
 	if (r || !json_object_is_type(body, json_type_object) || !member(body, "pod")) {
-		sv_api_error(ret, 400, "", r ? err.msg : "expects an object with a member pod");
+		sv_api_error(ret, r < 0 ? 500 : 400, "",
+			     r ? err.msg : "expects an object with a member pod");
 		json_object_put(body);
 		return;
 	}
@@ -441,12 +444,14 @@ static void answer_env(const struct sv_api_context *x, const struct sv_api_reque
 		if (r)
 			sv_tree_free(o);
 		else
-			sv_manager_handed_out(x->manager, pod, c, env);
+			answer_json(ret, 200, o);
 	}
+	if (r == 0 && ret->text)
+		sv_manager_handed_out(x->manager, pod, c, env);
 	json_object_put(body);
 	if (r == 0)
-		answer_json(ret, 200, o);
-	else if (r == -ENOENT)
+		return;
+	if (r == -ENOENT)
 		sv_api_error(ret, 404, "", err.msg);
 	else if (r > 0)
 		sv_api_error(ret, r == SV_PLAN_E_PENDING || r == SV_PLAN_E_UNAVAILABLE ? 503 : 409,

@@ -46,12 +46,11 @@ struct sv_status_env sv_manager_now(const struct sv_manager *m)
 /* The Pod that owns a record, if it is still wanted. */
 static struct sv_desired_pod *pod_of(const struct sv_manager *m, const struct sv_actual *a)
 {
-	sv_autofree char *key = sv_asprintf("%s/%s", a->ns, a->pod);
 	struct sv_desired_pod *p;
 
-	if (!key || a->origin < 0)
+	if (a->origin < 0)
 		return NULL;
-	p = sv_strmap_get(&m->desired.pods[a->origin], key);
+	p = sv_desired_pod_of(&m->desired, (enum sv_origin)a->origin, a->ns, a->pod);
 	return p && strcmp(p->pod->uid, a->uid) == 0 ? p : NULL;
 }
 
@@ -94,8 +93,12 @@ static void feed_gone_pod(struct sv_manager *m, const char *ns, const char *pod,
 	struct json_object *o;
 	size_t i;
 
-	if (!prefix || !sv_feed_has_readers(&m->feed, SV_TOPIC_PODS))
+	if (!sv_feed_has_readers(&m->feed, SV_TOPIC_PODS))
 		return;
+	if (!prefix) {
+		sv_feed_add(&m->feed, SV_TOPIC_PODS, "DELETED", NULL);
+		return;
+	}
 	i = sv_strmap_lower(&m->actuals.records, prefix);
 	if (i < m->actuals.records.n &&
 	    strncmp(m->actuals.records.entries[i].key, prefix, strlen(prefix)) == 0)
@@ -271,21 +274,43 @@ static void drop(struct sv_manager *m, struct sv_actual *a, bool was_there)
 	feed_volume(m, a, "DELETED", true);
 	wanted = pod_of(m, a) != NULL;
 	sv_actuals_drop(&m->actuals, a);
-	if (!wanted && ns && pod && uid)
-		feed_gone_pod(m, ns, pod, uid);
 	if (was_there && ns && pod && volume)
 		look_at_heir(m, ns, pod, volume);
+	if (wanted)
+		return;
+	if (ns && pod && uid)
+		feed_gone_pod(m, ns, pod, uid);
+	else
+		sv_feed_add(&m->feed, SV_TOPIC_PODS, "DELETED", NULL);
 }
 
 /* ---- work ---------------------------------------------------------------------------------- */
 
 static void run(struct sv_manager *m);
 
+static void on_changed(void *arg, const char *id);
+
+/* Wanted volumes without a record: there was no memory for one. */
+static void find_lost(struct sv_manager *m)
+{
+	size_t i;
+
+	m->lost = false;
+	for (i = 0; i < m->desired.wanted.n; i++) {
+		const struct sv_wanted *w = m->desired.wanted.entries[i].value;
+
+		if (!sv_actuals_get(&m->actuals, w->id))
+			on_changed(m, w->id);
+	}
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct sv_manager *m = timer->data;
 
 	m->dirty = true; /* looked at by on_prepare() before the loop waits */
+	if (m->lost)
+		find_lost(m);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -312,6 +337,7 @@ static void on_changed(void *arg, const char *id)
 	a = sv_actuals_make(&m->actuals, id);
 	if (!a) {
 		sv_log_err("volume %s: out of memory", id);
+		m->lost = true;
 		return;
 	}
 	a->input = true;
@@ -445,7 +471,7 @@ static void settle(struct sv_manager *m)
 		return;
 	if (!m->stopping && m->drain && has_old_generations(m))
 		return;
-	if (!m->stopping && (!sv_desired_all_synced(&m->desired) || has_unanswered(m)))
+	if (!m->stopping && (m->lost || !sv_desired_all_synced(&m->desired) || has_unanswered(m)))
 		return;
 	m->settled = true;
 	if (m->on_settled)
@@ -498,15 +524,18 @@ static void work(struct sv_manager *m)
 	}
 	attend(m);
 	overdue = sv_worker_overdue(&m->worker, SV_OVERDUE_MS, on_overdue, m);
-	wait = sv_actuals_wake(&m->actuals, sv_monotonic_ms());
+	(void)sv_actuals_wake(&m->actuals, sv_monotonic_ms());
 	while (may_start(&m->worker) && (a = sv_actuals_dequeue(&m->actuals)))
 		look_at(m, a);
 	if (!a && m->worker.in_flight == 0 && !m->reading && m->untidy)
 		tidy(m);
+	wait = sv_actuals_wait(&m->actuals, sv_monotonic_ms()); /* what failed just now, too */
 	if (m->worker.in_flight > m->worker.stuck && (overdue < 0 || overdue > SV_OVERDUE_MS))
 		overdue = SV_OVERDUE_MS; /* for those that were started just now */
 	if (wait < 0 || (overdue >= 0 && overdue < wait))
 		wait = overdue;
+	if (m->lost && (wait < 0 || wait > SV_RETRY_FIRST_MS))
+		wait = SV_RETRY_FIRST_MS;
 	if (wait >= 0)
 		uv_timer_start(&m->timer, on_timer, (uint64_t)wait + 1, 0);
 	else
@@ -566,37 +595,37 @@ int sv_manager_adopt(struct sv_manager *m, struct sv_err *err)
 	return sv_node_adopt(m->node, adopt, m, err);
 }
 
-static void warn_no_memory(int r, const char *what, const char *ns, const char *name)
+static int warn_no_memory(int r, const char *what, const char *ns, const char *name)
 {
 	if (r < 0)
 		sv_log_err("%s %s/%s: out of memory", what, ns, name);
+	return r;
 }
 
-void sv_manager_put_pod(struct sv_manager *m, enum sv_origin origin, struct sv_pod *pod)
+int sv_manager_put_pod(struct sv_manager *m, enum sv_origin origin, struct sv_pod *pod)
 {
-	sv_autofree char *key = sv_asprintf("%s/%s", pod->ns, pod->name);
-	struct sv_desired_pod *p = key ? sv_strmap_get(&m->desired.pods[origin], key) : NULL;
+	struct sv_desired_pod *p = sv_desired_pod_of(&m->desired, origin, pod->ns, pod->name);
 	bool known = p != NULL;
 	int r = sv_desired_put_pod(&m->desired, origin, pod, sv_unix_ms());
 
-	warn_no_memory(r, "pod", pod->ns, pod->name);
-	p = key ? sv_strmap_get(&m->desired.pods[origin], key) : NULL;
+	p = sv_desired_pod_of(&m->desired, origin, pod->ns, pod->name);
 	if (p)
 		feed_pod(m, p, known ? "MODIFIED" : "ADDED");
 	m->dirty = true;
+	return warn_no_memory(r, "pod", pod->ns, pod->name);
 }
 
 void sv_manager_remove_pod(struct sv_manager *m, enum sv_origin origin, const char *ns,
 			   const char *name)
 {
-	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
-	struct sv_desired_pod *p = key ? sv_strmap_get(&m->desired.pods[origin], key) : NULL;
-	sv_autofree char *uid = p ? strdup(p->pod->uid) : NULL;
+	const struct sv_desired_pod *p = sv_desired_pod_of(&m->desired, origin, ns, name);
+	struct sv_pod *pod = p ? sv_pod_ref(p->pod) : NULL;
 
 	sv_desired_remove_pod(&m->desired, origin, ns, name);
-	if (uid) {
-		sv_handouts_forget(&m->handouts, uid);
-		feed_gone_pod(m, ns, name, uid);
+	if (pod) {
+		sv_handouts_forget(&m->handouts, pod->uid);
+		feed_gone_pod(m, ns, name, pod->uid);
+		sv_pod_unref(pod);
 	}
 	m->dirty = true;
 }
@@ -619,12 +648,13 @@ static void feed_stale(struct sv_manager *m, enum sv_origin origin, const char *
 	}
 }
 
-void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *secret)
+int sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *secret)
 {
-	warn_no_memory(sv_desired_put_secret(&m->desired, origin, secret, sv_unix_ms()), "secret",
-		       secret->ns, secret->name);
+	int r = sv_desired_put_secret(&m->desired, origin, secret, sv_unix_ms());
+
 	feed_stale(m, origin, secret->ns, secret->name);
 	sv_manager_tidy(m);
+	return warn_no_memory(r, "secret", secret->ns, secret->name);
 }
 
 void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
@@ -634,18 +664,19 @@ void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const
 	feed_stale(m, origin, ns, name);
 }
 
-void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
-			      const char *name, const char *text)
+int sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			     const char *name, const char *text)
 {
-	warn_no_memory(sv_desired_refuse_secret(&m->desired, origin, ns, name, text), "secret", ns,
-		       name);
+	return warn_no_memory(sv_desired_refuse_secret(&m->desired, origin, ns, name, text),
+			      "secret", ns, name);
 }
 
-void sv_manager_trouble_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
-			       const char *name, int trouble, const char *text)
+int sv_manager_trouble_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name, int trouble, const char *text)
 {
-	warn_no_memory(sv_desired_trouble_secret(&m->desired, origin, ns, name, trouble, text),
-		       "secret", ns, name);
+	return warn_no_memory(
+		sv_desired_trouble_secret(&m->desired, origin, ns, name, trouble, text), "secret",
+		ns, name);
 }
 
 void sv_manager_forget_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
@@ -795,9 +826,9 @@ void sv_manager_release(struct sv_env_lease *l)
 void sv_manager_handed_out(struct sv_manager *m, const struct sv_desired_pod *p,
 			   const struct sv_container *c, const struct sv_env *env)
 {
-	warn_no_memory(sv_handouts_note(&m->handouts, &m->desired, p->origin, p->pod, c, env,
-					sv_unix_ms()),
-		       "pod", p->pod->ns, p->pod->name);
+	(void)warn_no_memory(sv_handouts_note(&m->handouts, &m->desired, p->origin, p->pod, c, env,
+					      sv_unix_ms()),
+			     "pod", p->pod->ns, p->pod->name);
 	feed_pod(m, p, "MODIFIED");
 	log_handout(m, p, c, env);
 	m->metrics.environments++;

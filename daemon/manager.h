@@ -37,6 +37,7 @@ struct sv_manager {
 	bool dirty;   /* there is something to look at */
 	bool untidy;  /* values have gone by since the last look at what they leave behind */
 	bool reading; /* a source is at it: what it brings may be needed by what comes next */
+	bool lost;    /* no memory for a volume's record: it is tried again */
 	bool settled; /* the sources have been read once, and what followed from that is done */
 	bool drain;   /* settled means also that no old generation is left */
 	bool stopping;
@@ -54,17 +55,20 @@ int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
 /* Take in what a former life left. Before the sources start. */
 int sv_manager_adopt(struct sv_manager *m, struct sv_err *err);
 
-/* For sources. Objects are borrowed. */
-void sv_manager_put_pod(struct sv_manager *m, enum sv_origin origin, struct sv_pod *pod);
+/*
+ * For sources. Objects are borrowed. Return: 0, or -ENOMEM, which is logged: to be told again later
+ * with all that the source knows.
+ */
+int sv_manager_put_pod(struct sv_manager *m, enum sv_origin origin, struct sv_pod *pod);
 void sv_manager_remove_pod(struct sv_manager *m, enum sv_origin origin, const char *ns,
 			   const char *name);
-void sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *secret);
+int sv_manager_put_secret(struct sv_manager *m, enum sv_origin origin, struct sv_secret *secret);
 void sv_manager_remove_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
 			      const char *name);
-void sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
-			      const char *name, const char *text);
-void sv_manager_trouble_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
-			       const char *name, int trouble, const char *text);
+int sv_manager_refuse_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			     const char *name, const char *text);
+int sv_manager_trouble_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
+			      const char *name, int trouble, const char *text);
 void sv_manager_forget_secret(struct sv_manager *m, enum sv_origin origin, const char *ns,
 			      const char *name);
 void sv_manager_set_synced(struct sv_manager *m, enum sv_origin origin);

@@ -434,6 +434,11 @@ static void write_sources(const struct sv_api_context *x, struct sv_buf *b)
 
 	for (i = 0; x->sources[i]; i++)
 		x->sources[i]->report(x->sources[i], t.reports);
+	if (!sv_json_is_whole(t.reports)) {
+		json_object_put(t.reports);
+		b->failed = true; /* rather no answer than a wrong one */
+		return;
+	}
 	for (i = 0; x->sources[i]; i++)
 		x->sources[i]->each_problem(x->sources[i], tally, &t);
 	n = json_object_array_length(t.reports);
@@ -457,7 +462,7 @@ static void write_sources(const struct sv_api_context *x, struct sv_buf *b)
 	write_tally(b, "secretvold_source_warnings",
 		    "Complaints that stand about objects that are used all the same.", &t.kinds[1]);
 	json_object_put(t.reports);
-	b->failed = b->failed || t.failed; /* rather no answer than a wrong one */
+	b->failed = b->failed || t.failed;
 }
 
 /* ---- the daemon ---------------------------------------------------------------------------- */
@@ -511,6 +516,13 @@ static uint64_t count_fds(void)
 	return n - (n > 0); /* less the one that reads the directory */
 }
 
+/* A number that could not be found out is left out: 0 would be wrong. */
+static void known_number(struct sv_buf *b, const char *name, const char *help, uint64_t value)
+{
+	if (value > 0)
+		sv_metrics_number(b, name, "gauge", help, value);
+}
+
 /* Names and meaning are Prometheus' for every process. */
 static void write_process(const struct sv_metrics *m, struct sv_buf *b)
 {
@@ -528,11 +540,9 @@ static void write_process(const struct sv_metrics *m, struct sv_buf *b)
 	seconds(b, "process_cpu_seconds_total", "counter", "Processor time, user and system.",
 		(double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
 			(double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
-	sv_metrics_number(b, "process_resident_memory_bytes", "gauge", "Memory in use.",
-			  resident * page);
-	sv_metrics_number(b, "process_virtual_memory_bytes", "gauge", "Address space in use.",
-			  size * page);
-	sv_metrics_number(b, "process_open_fds", "gauge", "Open file descriptors.", count_fds());
+	known_number(b, "process_resident_memory_bytes", "Memory in use.", resident * page);
+	known_number(b, "process_virtual_memory_bytes", "Address space in use.", size * page);
+	known_number(b, "process_open_fds", "Open file descriptors.", count_fds());
 	sv_metrics_number(b, "process_max_fds", "gauge", "Most file descriptors that may be open.",
 			  files.rlim_cur);
 	seconds(b, "process_start_time_seconds", "gauge", "When the process began; Unix time.",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../lib/base/text.h"
+#include "listener.h"
 #include "log.h"
 #include "reply.h"
 
@@ -25,7 +26,8 @@ struct sv_metrics_http {
 	struct sv_api_context context;
 	struct MHD_Daemon *http;
 	int fd; /* listening */
-	uv_poll_t listen, epoll;
+	struct sv_listener listener;
+	uv_poll_t epoll;
 	uv_timer_t timer;
 	struct peer *peers;
 	unsigned n_peers;
@@ -158,8 +160,7 @@ static void on_connect(uv_poll_t *poll, int status, int events)
 	for (i = 0; i < SV_METRICS_PEERS_MAX; i++) {
 		struct sockaddr_storage addr;
 		socklen_t len = sizeof(addr);
-		int fd = accept4(h->fd, (struct sockaddr *)&addr, &len,
-				 SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = sv_listener_accept(&h->listener, (struct sockaddr *)&addr, &len);
 
 		if (fd < 0)
 			break;
@@ -283,11 +284,10 @@ static int start_http(struct sv_metrics_http *h, uv_loop_t *loop, struct sv_err 
 	info = h->http ? MHD_get_daemon_info(h->http, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info)
 		return sv_err_set(err, -ENOMEM, "cannot start the metrics server");
-	h->listen.data = h->epoll.data = h->timer.data = h;
-	uv_poll_init(loop, &h->listen, h->fd);
+	h->epoll.data = h->timer.data = h;
+	sv_listener_start(&h->listener, loop, h->fd, on_connect, h);
 	uv_poll_init(loop, &h->epoll, info->epoll_fd);
 	uv_timer_init(loop, &h->timer);
-	uv_poll_start(&h->listen, UV_READABLE, on_connect);
 	uv_poll_start(&h->epoll, UV_READABLE, on_epoll);
 	return 0;
 }
@@ -318,7 +318,7 @@ int sv_metrics_http_new(uv_loop_t *loop, const struct sv_api_context *context,
 
 void sv_metrics_http_stop(struct sv_metrics_http *h)
 {
-	uv_close((uv_handle_t *)&h->listen, NULL);
+	sv_listener_close(&h->listener);
 	uv_close((uv_handle_t *)&h->epoll, NULL);
 	uv_close((uv_handle_t *)&h->timer, NULL);
 }

@@ -18,6 +18,7 @@
 
 #include "../lib/base/text.h"
 #include "api.h"
+#include "listener.h"
 #include "log.h"
 #include "reply.h"
 
@@ -30,7 +31,8 @@ struct sv_server {
 	int fd;        /* listening */
 	bool own_path; /* the socket's file is ours to remove */
 	gid_t gid;
-	uv_poll_t listen, epoll;
+	struct sv_listener listener;
+	uv_poll_t epoll;
 	uv_timer_t timer; /* for libmicrohttpd's and our own deadlines */
 	struct peer *peers;
 	unsigned n_peers;
@@ -58,7 +60,8 @@ struct peer {
 /* What of a request has arrived so far. */
 struct request {
 	struct sv_buf body;
-	bool answered; /* before the body came */
+	bool answered;  /* before the body came */
+	bool too_large; /* the body */
 	struct peer *peer;
 	struct MHD_Connection *connection;
 	bool leased; /* lease was taken, if anything was to be leased */
@@ -200,7 +203,7 @@ static void on_connect(uv_poll_t *poll, int status, int events)
 	(void)status;
 	(void)events;
 	for (i = 0; i < SV_PEERS_MAX; i++) {
-		int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = sv_listener_accept(&s->listener, NULL, NULL);
 
 		if (fd < 0)
 			break;
@@ -419,38 +422,27 @@ static void watcher_free(void *cls)
 }
 
 /* A line may be about a Pod that the watcher did not ask for. */
-static bool is_for(const struct watcher *w, const char *line)
+static bool is_for(const struct watcher *w, const struct sv_feed_entry *e)
 {
-	struct json_object *o, *object, *ns, *pod;
-	bool ok = true;
-
-	if (!w->ns && !w->pod)
-		return true;
-	o = json_tokener_parse(line);
-	if (json_object_object_get_ex(o, "object", &object) &&
-	    json_object_object_get_ex(object, "namespace", &ns) &&
-	    json_object_object_get_ex(object, "pod", &pod))
-		ok = sv_api_matches(json_object_get_string(ns), json_object_get_string(pod), w->ns,
-				    w->pod);
-	json_object_put(o);
-	return ok;
+	return !e->ns || !e->pod || sv_api_matches(e->ns, e->pod, w->ns, w->pod);
 }
 
 /* The next line into w->copy. Return: false if there is none. */
 static bool take_line(struct watcher *w, bool *lost)
 {
 	const struct sv_feed *feed = &w->peer->server->context.manager->feed;
-	const char *line;
+	const struct sv_feed_entry *e;
 
 	do {
-		line = sv_feed_next(feed, w->topic, &w->pos, lost);
-	} while (line && !is_for(w, line));
-	if (!line)
+		e = sv_feed_next(feed, w->topic, &w->pos, lost);
+	} while (e && !is_for(w, e));
+	if (!e)
 		return false;
 	free(w->copy);
-	w->copy = strdup(line);
+	w->copy = strdup(e->line);
 	w->line_len = w->copy ? strlen(w->copy) : 0;
 	w->line_pos = 0;
+	*lost = !w->copy;
 	return w->copy != NULL;
 }
 
@@ -480,7 +472,7 @@ static ssize_t read_watch(void *cls, uint64_t offset, char *buf, size_t max)
 		let_go(w->peer);
 	}
 	if (w->line_pos == w->line_len && !take_line(w, &lost)) {
-		if (lost) /* it reads too slowly: it has to start anew */
+		if (lost) /* it reads too slowly, or we lack memory: it has to start anew */
 			return MHD_CONTENT_READER_END_OF_STREAM;
 		w->suspended = true;
 		MHD_suspend_connection(w->connection);
@@ -543,6 +535,7 @@ static enum MHD_Result answer_watch(struct sv_server *s, struct MHD_Connection *
 	w->topic = topic;
 	w->ns = ns ? strdup(ns) : NULL;
 	w->pod = pod ? strdup(pod) : NULL;
+	first.failed = first.failed || (ns && !w->ns) || (pod && !w->pod);
 	w->first_len = first.len;
 	w->first = sv_buf_take(&first);
 	hold(p, w->first_len);
@@ -697,15 +690,17 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		if (req->body.len + *upload_size > SV_BODY_MAX && !req->answered) {
 			sv_buf_done(&req->body);
 			req->answered = true; /* after the rest has been read: see below */
-			req->body.failed = true;
+			req->too_large = true;
 		}
 		if (!req->answered)
 			sv_buf_add(&req->body, upload, *upload_size);
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	if (req->body.failed)
+	if (req->too_large)
 		return send_error(c, MHD_HTTP_CONTENT_TOO_LARGE, "body is too large");
+	if (req->body.failed)
+		return MHD_NO;
 	return route(s, c, p, method, url, req);
 }
 
@@ -837,11 +832,10 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 	info = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD);
 	if (!info)
 		return sv_err_set(err, -ENOTSUP, "cannot start the status server");
-	s->listen.data = s->epoll.data = s->timer.data = s;
-	uv_poll_init(loop, &s->listen, s->fd);
+	s->epoll.data = s->timer.data = s;
+	sv_listener_start(&s->listener, loop, s->fd, on_connect, s);
 	uv_poll_init(loop, &s->epoll, info->epoll_fd);
 	uv_timer_init(loop, &s->timer);
-	uv_poll_start(&s->listen, UV_READABLE, on_connect);
 	uv_poll_start(&s->epoll, UV_READABLE, on_epoll);
 	return 0;
 }
@@ -910,7 +904,7 @@ void sv_server_stop(struct sv_server *s)
 			wake_request(p->waiting);
 		}
 	finish_requests(s);
-	uv_close((uv_handle_t *)&s->listen, NULL);
+	sv_listener_close(&s->listener);
 	uv_close((uv_handle_t *)&s->epoll, NULL);
 	uv_close((uv_handle_t *)&s->timer, NULL);
 	if (s->own_path)

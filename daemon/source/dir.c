@@ -26,6 +26,7 @@
 
 #define SLICE_MS 5    /* of reading, before the loop gets a turn */
 #define YOUNG_MS 1000 /* a file changed less long ago may still be written to */
+#define AGAIN_MS 500  /* after the node's trouble everything is looked at again; then less often */
 #define LATE_MAX 50   /* times that a file which somebody holds open for writing is waited for */
 
 struct dir;
@@ -68,8 +69,11 @@ struct source_dir {
 	struct dir *dirs;
 	size_t n_dirs;
 	bool synced;
-	bool missed;              /* values were asked for that could not be had */
-	bool any_over;            /* a file is `over`, or was */
+	bool missed;       /* values were asked for that could not be had */
+	bool any_over;     /* a file is `over`, or was */
+	bool troubled;     /* by the node, since the last scan: something may have been missed */
+	bool untold;       /* the manager, or the catalog, had no memory for what it was told */
+	unsigned again_ms; /* until the next scan if there is trouble */
 	struct sv_strmap files;   /* path -> struct file */
 	struct sv_strmap pending; /* to be read next: path -> struct file */
 	struct sv_strmap batch;   /* being read */
@@ -85,9 +89,21 @@ struct source_dir {
 
 /* ---- sink of the catalog ------------------------------------------------------------------- */
 
+static void note(struct source_dir *s, int r);
+
+/* What the manager or the catalog has not taken in is told again. */
+static void note_told(struct source_dir *s, int r)
+{
+	if (r < 0)
+		s->untold = true;
+	note(s, r);
+}
+
 static void put_pod(void *arg, struct sv_pod *pod)
 {
-	sv_manager_put_pod(((struct source_dir *)arg)->manager, SV_ORIGIN_MANIFEST, pod);
+	struct source_dir *s = arg;
+
+	note_told(s, sv_manager_put_pod(s->manager, SV_ORIGIN_MANIFEST, pod));
 }
 
 static void remove_pod(void *arg, const char *ns, const char *name)
@@ -97,7 +113,9 @@ static void remove_pod(void *arg, const char *ns, const char *name)
 
 static void put_secret(void *arg, struct sv_secret *secret)
 {
-	sv_manager_put_secret(((struct source_dir *)arg)->manager, SV_ORIGIN_MANIFEST, secret);
+	struct source_dir *s = arg;
+
+	note_told(s, sv_manager_put_secret(s->manager, SV_ORIGIN_MANIFEST, secret));
 }
 
 static void remove_secret(void *arg, const char *ns, const char *name)
@@ -107,48 +125,71 @@ static void remove_secret(void *arg, const char *ns, const char *name)
 
 static void refuse_secret(void *arg, const char *ns, const char *name, const char *text)
 {
-	sv_manager_refuse_secret(((struct source_dir *)arg)->manager, SV_ORIGIN_MANIFEST, ns, name,
-				 text);
+	struct source_dir *s = arg;
+
+	note_told(s, sv_manager_refuse_secret(s->manager, SV_ORIGIN_MANIFEST, ns, name, text));
 }
 
 static const struct sv_catalog_sink sink = { put_pod, remove_pod, put_secret, remove_secret,
 					     refuse_secret };
 
-static void check(int r)
+static void on_rescan(uv_timer_t *timer);
+
+/* The node's trouble: what was not seen is looked at again in a moment. */
+static void look_again(struct source_dir *s)
 {
-	if (r < 0)
-		sv_log_err("manifests: out of memory");
+	if (s->troubled)
+		return;
+	s->troubled = true;
+	uv_timer_start(&s->rescan, on_rescan, s->again_ms, SV_RESCAN_MS);
+	s->again_ms = s->again_ms * 2 < SV_RESCAN_MS ? s->again_ms * 2 : SV_RESCAN_MS;
+}
+
+static void note(struct source_dir *s, int r)
+{
+	if (r >= 0)
+		return;
+	if (!s->troubled)
+		sv_log_err("manifests: out of memory; they are looked at again");
+	look_again(s);
+}
+
+/* Not the manifest's or the directory's fault, so it may well work in a moment. */
+static bool is_trouble(int e)
+{
+	return e == ENOMEM || e == EMFILE || e == ENFILE || e == EIO || e == EINTR || e == EAGAIN ||
+	       e == ENOSPC || e == EBUSY;
 }
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static struct file *find_file(const struct source_dir *s, const struct dir *d, const char *name)
+/* NULL also for lack of memory: *path says which. */
+static struct file *find_file(struct source_dir *s, const struct dir *d, const char *name,
+			      char **path)
 {
-	sv_autofree char *path = sv_asprintf("%s/%s", d->path, name);
-
-	return path ? sv_strmap_get(&s->files, path) : NULL;
+	*path = sv_asprintf("%s/%s", d->path, name);
+	note(s, *path ? 0 : -ENOMEM);
+	return *path ? sv_strmap_get(&s->files, *path) : NULL;
 }
 
 static struct file *get_file(struct source_dir *s, struct dir *d, const char *name)
 {
-	struct file *f = find_file(s, d, name);
+	sv_autofree char *path = NULL;
+	struct file *f = find_file(s, d, name, &path);
 
-	if (f)
+	if (f || !path)
 		return f;
 	if (d->n_files >= SV_MANIFEST_FILES_MAX) {
 		d->n_left_out++;
 		return NULL;
 	}
 	f = calloc(1, sizeof(*f));
-	if (f)
-		f->path = sv_asprintf("%s/%s", d->path, name);
-	if (!f || !f->path || sv_strmap_put(&s->files, f->path, f) < 0) {
-		if (f)
-			free(f->path);
+	if (!f || sv_strmap_put(&s->files, path, f) < 0) {
 		free(f);
-		check(-ENOMEM);
+		note(s, -ENOMEM);
 		return NULL;
 	}
+	f->path = SV_TAKE(path);
 	f->name = f->path + strlen(d->path) + 1;
 	f->dir = d;
 	d->n_files++;
@@ -173,7 +214,7 @@ static void enqueue(struct source_dir *s, struct file *f, bool force)
 	if (f->queued)
 		return;
 	if (sv_strmap_put(&s->pending, f->path, f) < 0) {
-		check(-ENOMEM);
+		note(s, -ENOMEM);
 		return;
 	}
 	f->queued = true;
@@ -197,6 +238,7 @@ static void complain(struct source_dir *s, struct file *f, unsigned line, const 
 	sv_autobuf struct sv_buf b = { 0 };
 	char text[SV_ERR_MAX];
 	va_list ap;
+	int r;
 
 	va_start(ap, fmt);
 	sv_buf_vprintf(&b, fmt, ap);
@@ -205,7 +247,10 @@ static void complain(struct source_dir *s, struct file *f, unsigned line, const 
 	sv_log_event(SV_LOG_WARNING,
 		     &(struct sv_log_fields){ .id = SV_LOG_SOURCE, .reason = reason }, "%s: %s",
 		     f->path, text);
-	check(sv_catalog_fail(s->catalog, f->path, line, reason, text, sv_unix_ms()));
+	r = sv_catalog_fail(s->catalog, f->path, line, reason, text, sv_unix_ms());
+	if (r < 0)
+		f->known = false; /* so that the complaint is made again */
+	note_told(s, r);
 }
 
 /* Does somebody have the file open for writing? A read lease is granted only if not (fcntl(2)). */
@@ -248,8 +293,8 @@ static void take_manifest(struct source_dir *s, struct file *f, const struct sv_
 		return;
 	}
 	if (r < 0) {
-		check(r);
-		look_later(s, f, 1000);
+		f->known = false;
+		note(s, r);
 		return;
 	}
 	for (i = 0; i < m.n_objects; i++)
@@ -264,7 +309,9 @@ static void take_manifest(struct source_dir *s, struct file *f, const struct sv_
 	s->any_over = s->any_over || f->over;
 	if (f->over)
 		complain(s, f, 0, "TooMany", "%s", err.msg);
-	check(r);
+	if (r < 0)
+		f->known = false;
+	note_told(s, r);
 	if (s->manager->desired.forgets[SV_ORIGIN_MANIFEST])
 		sv_catalog_forget(s->catalog, f->path);
 }
@@ -272,7 +319,7 @@ static void take_manifest(struct source_dir *s, struct file *f, const struct sv_
 /* The file is not there: believed once it has stayed away. */
 static void note_gone(struct source_dir *s, struct file *f)
 {
-	check(sv_catalog_mark_gone(s->catalog, f->path, true));
+	note_told(s, sv_catalog_mark_gone(s->catalog, f->path, true));
 	if (f->late_ms == 0)
 		look_later(s, f, SV_SETTLE_MS);
 }
@@ -326,6 +373,17 @@ static int read_text(const struct source_dir *s, int fd, const struct stat *st,
 	return r;
 }
 
+/* What the file holds is not known if that is the node's trouble: it is looked at again. */
+static void cannot_read(struct source_dir *s, struct file *f, int r, const char *reason,
+			const struct sv_err *err)
+{
+	complain(s, f, 0, reason, "%s", err->msg);
+	if (!is_trouble(-r))
+		return;
+	f->known = false;
+	look_again(s);
+}
+
 static void read_file(struct source_dir *s, struct file *f)
 {
 	sv_autobytes struct sv_bytes text = { NULL, 0 };
@@ -344,18 +402,18 @@ static void read_file(struct source_dir *s, struct file *f)
 		return;
 	}
 	if (r < 0) {
-		complain(s, f, 0, reason, "%s", err.msg);
+		cannot_read(s, f, r, reason, &err);
 		return;
 	}
 	id = sv_identity_of(&st);
 	f->tried = id;
 	if (f->known && !f->force && !f->over && sv_identity_equal(&id, &f->id)) {
-		check(sv_catalog_mark_gone(s->catalog, f->path, false));
+		note_told(s, sv_catalog_mark_gone(s->catalog, f->path, false));
 		return;
 	}
 	fd = open_text(path_fd, &reason, &err);
 	if (fd < 0) {
-		complain(s, f, 0, reason, "%s", err.msg);
+		cannot_read(s, f, fd, reason, &err);
 		return;
 	}
 	if (!f->force && is_young(&st) && f->late_tries < LATE_MAX && is_being_written(fd)) {
@@ -368,7 +426,7 @@ static void read_file(struct source_dir *s, struct file *f)
 	r = read_text(s, fd, &st, &text, &reason, &err);
 	f->known = r == 0 || r == -EFBIG;
 	if (r < 0)
-		complain(s, f, 0, reason, "%s", err.msg);
+		cannot_read(s, f, r, reason, &err);
 	else
 		take_manifest(s, f, &text, (st.st_mode & 044) != 0);
 }
@@ -420,15 +478,15 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 		return sv_err_set(err, NO_VALUES, "its directory is away");
 	r = find_text(f, &path_fd, &st, &reason, err);
 	if (r < 0)
-		return failure ? NO_VALUES : CHANGED;
+		return is_trouble(-r) ? r : failure ? NO_VALUES : CHANGED;
 	id = sv_identity_of(&st);
-	if (failure && sv_identity_equal(&id, &f->tried))
+	if (failure && f->known && sv_identity_equal(&id, &f->tried))
 		return sv_err_set(err, NO_VALUES, "%s", failure);
 	fd = open_text(path_fd, &reason, err);
 	r = fd < 0 ? fd : read_text(s, fd, &st, &text, &reason, err);
 	if (r == 0)
 		r = take_values(s, f, &text, wanted, err);
-	if (r == 0 || r == -ENOMEM)
+	if (r == 0 || (r < 0 && is_trouble(-r)))
 		return r;
 	return sv_identity_equal(&id, &f->tried) ? NO_VALUES : CHANGED;
 }
@@ -447,8 +505,12 @@ static int refill(struct sv_source *source, struct sv_secret *wanted, struct sv_
 				  "manifest has them any more",
 				  wanted->name);
 	r = read_again(s, f, wanted, &why);
-	if (r <= 0)
-		return r < 0 ? sv_err_set(err, r, "%s", f->path) : 0;
+	if (r < 0) {
+		*err = why;
+		return sv_err_prefix(err, r, "secret \"%s\": %s", wanted->name, f->path);
+	}
+	if (r == 0)
+		return 0;
 	s->missed = true;
 	if (r == CHANGED && !f->queued && f->late_ms == 0)
 		enqueue(s, f, false);
@@ -467,7 +529,7 @@ static void forget_file(struct source_dir *s, struct file *f)
 {
 	size_t i;
 
-	check(sv_catalog_remove(s->catalog, f->path));
+	note_told(s, sv_catalog_remove(s->catalog, f->path));
 	sv_strmap_remove(&s->files, f->path);
 	f->dir->n_files--;
 	free(f->path);
@@ -566,12 +628,13 @@ static void scan_dir(struct source_dir *s, struct dir *d, bool force)
 		set_error(d, "cannot be read");
 		if (fd >= 0)
 			close(fd);
+		look_again(s);
 		return;
 	}
 	for (i = 0; i < s->files.n; i++)
 		((struct file *)s->files.entries[i].value)->seen = false;
 	d->n_left_out = 0;
-	while ((e = readdir(list))) {
+	while (errno = 0, (e = readdir(list))) {
 		enum sv_format format;
 		struct file *f;
 
@@ -582,6 +645,12 @@ static void scan_dir(struct source_dir *s, struct dir *d, bool force)
 			continue;
 		f->seen = true;
 		enqueue(s, f, force);
+	}
+	if (errno != 0) {
+		set_error(d, "cannot be read");
+		closedir(list);
+		look_again(s);
+		return;
 	}
 	closedir(list);
 	for (i = 0; i < s->files.n; i++) {
@@ -606,7 +675,10 @@ static void check_dir(struct source_dir *s, struct dir *d, bool scan, bool force
 		sv_autofree char *text = NULL;
 		int e = errno;
 
-		lose_dir(s, d);
+		if (is_trouble(e)) /* the one that we have may be the right one */
+			look_again(s);
+		else
+			lose_dir(s, d);
 		text = e == ENOENT ?
 			       sv_asprintf("directory %s",
 					   d->read_once ? "has gone away: its last objects stay" :
@@ -616,19 +688,21 @@ static void check_dir(struct source_dir *s, struct dir *d, bool scan, bool force
 		return;
 	}
 	if (d->fd < 0 || st.st_dev != d->dev || st.st_ino != d->ino) {
-		char proc[64];
-
 		lose_dir(s, d);
 		d->fd = SV_TAKE_FD(fd);
 		d->dev = st.st_dev;
 		d->ino = st.st_ino;
+		scan = true;
+	}
+	if (d->wd < 0) {
+		char proc[64];
+
 		(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", d->fd);
 		d->wd = inotify_add_watch(s->inotify_fd, proc,
 					  DIR_EVENTS | IN_ONLYDIR | IN_MASK_ADD);
 		if (d->wd < 0)
 			sv_log_warn("%s: cannot be watched: %s; it is read every %d s", d->path,
 				    strerror(errno), SV_RESCAN_MS / 1000);
-		scan = true;
 	}
 	if (scan)
 		scan_dir(s, d, force);
@@ -645,7 +719,7 @@ static void check_dirs(struct source_dir *s, bool scan, bool force)
 /* Everything that was seen has been read. */
 static void note_synced(struct source_dir *s)
 {
-	bool all = true, waiting = false;
+	bool all = true, waiting = s->troubled; /* what was not read may hold what is mounted */
 	size_t i;
 
 	/* A file that is being written while we start may hold what is mounted: wait for it. */
@@ -664,6 +738,8 @@ static void note_synced(struct source_dir *s)
 		}
 		all = all && d->read_once;
 	}
+	if (!s->troubled)
+		s->again_ms = AGAIN_MS;
 	if (!all || waiting)
 		return;
 	s->synced = true;
@@ -728,8 +804,9 @@ static void on_late(uv_timer_t *timer)
 				forget_file(s, f);
 				continue;
 			}
-			if (!f->queued && sv_strmap_put(&s->pending, f->path, f) == 0) {
-				f->queued = true;
+			if (!f->queued) {
+				note(s, sv_strmap_put(&s->pending, f->path, f));
+				f->queued = sv_strmap_get(&s->pending, f->path) == f;
 				start_reading(s);
 			}
 		}
@@ -746,8 +823,11 @@ static void on_create(struct source_dir *s, struct dir *d, struct file *f)
 {
 	struct stat st;
 
-	if (fstatat(d->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(d->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (is_trouble(errno))
+			look_again(s);
 		return;
+	}
 	if (S_ISREG(st.st_mode) && st.st_nlink == 1)
 		look_later(s, f, SV_SETTLE_MS);
 	else
@@ -766,7 +846,9 @@ static void on_name(struct source_dir *s, struct dir *d, uint32_t mask, const ch
 	if (!sv_manifest_format(name, &format))
 		return;
 	if (mask & (IN_DELETE | IN_MOVED_FROM)) {
-		f = find_file(s, d, name);
+		sv_autofree char *path = NULL;
+
+		f = find_file(s, d, name, &path);
 		if (f)
 			note_gone(s, f);
 		return;
@@ -831,13 +913,25 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 			p += sizeof(*e) + e->len;
 		}
 	}
+	if (n < 0 && errno != EAGAIN && errno != EINTR) { /* or the loop would do nothing else */
+		uv_poll_stop(poll);
+		look_again(s);
+	}
 	if (uv_is_active((uv_handle_t *)&s->idle))
 		on_idle(&s->idle); /* at once, not in the next turn */
 }
 
 static void on_rescan(uv_timer_t *timer)
 {
-	check_dirs(timer->data, true, false);
+	struct source_dir *s = timer->data;
+
+	s->troubled = false;
+	uv_poll_start(&s->poll, UV_READABLE, on_readable);
+	if (s->untold) {
+		s->untold = false;
+		note_told(s, sv_catalog_retell(s->catalog));
+	}
+	check_dirs(s, true, false);
 }
 
 /* ---- a source ------------------------------------------------------------------------------ */
@@ -866,7 +960,7 @@ static void report(struct sv_source *source, struct json_object *list)
 		sv_json_int(o, "secrets", (int64_t)counts.secrets);
 		sv_json_int(o, "ignored", (int64_t)counts.ignored);
 		sv_json_text(o, "error", d->error ? d->error : "");
-		json_object_array_add(list, o);
+		sv_json_append(list, o);
 	}
 }
 
@@ -986,6 +1080,7 @@ int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct 
 					.free = source_free };
 	s->loop = loop;
 	s->manager = manager;
+	s->again_ms = AGAIN_MS;
 	s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	r = s->inotify_fd < 0 ? -errno : 0;
 	if (r == 0)

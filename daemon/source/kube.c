@@ -87,8 +87,7 @@ static int put_pod(struct kube *k, const struct sv_wire_event *e)
 	sv_kube_problems_clear(&k->problems, "Pod", e->ns, e->name);
 	if (strcmp(pod->node_name ? pod->node_name : "", k->node_name) != 0)
 		return 0; /* not ours, whatever the server says */
-	sv_manager_put_pod(k->manager, ORIGIN, pod);
-	return 0;
+	return sv_manager_put_pod(k->manager, ORIGIN, pod);
 }
 
 static int on_pod(struct sv_kube_watch *w, const struct sv_wire_event *e)
@@ -120,21 +119,17 @@ static void remove_vanished(struct kube *k)
 		qsort(k->listed, k->n_listed, sizeof(*k->listed), compare_texts);
 	while (i < pods->n) {
 		const struct sv_desired_pod *p = pods->entries[i].value;
-		sv_autofree char *ns = NULL, *name = NULL;
+		struct sv_pod *pod;
 
 		if (k->n_listed > 0 &&
 		    bsearch(&p->key, k->listed, k->n_listed, sizeof(*k->listed), compare_texts)) {
 			i++;
 			continue;
 		}
-		ns = strdup(p->pod->ns);
-		name = strdup(p->pod->name);
-		if (!ns || !name) {
-			check(-ENOMEM);
-			return;
-		}
-		sv_kube_problems_clear(&k->problems, "Pod", ns, name);
-		sv_manager_remove_pod(k->manager, ORIGIN, ns, name);
+		pod = sv_pod_ref(p->pod);
+		sv_kube_problems_clear(&k->problems, "Pod", pod->ns, pod->name);
+		sv_manager_remove_pod(k->manager, ORIGIN, pod->ns, pod->name);
+		sv_pod_unref(pod);
 	}
 	free_listed(k);
 }
@@ -259,7 +254,7 @@ static void report(struct sv_source *source, struct json_object *list)
 	sv_json_time(o, "unavailableSince", s->down ? s->down_since_ms : 0);
 	sv_json_time(o, "certificateExpires", sv_kube_auth_access(s->auth)->expires_ms);
 	sv_json_text(o, "error", s->down && s->down_text ? s->down_text : "");
-	json_object_array_add(list, o);
+	sv_json_append(list, o);
 }
 
 static void write_metrics(struct sv_source *source, struct sv_buf *b)

@@ -99,16 +99,15 @@ static int put_secret(struct secret *s, const struct sv_wire_event *e)
 		text = sv_kube_complaint(&c);
 		sv_kube_problems_set(k->problems, "Secret", s->ns, s->name, "InvalidSecret",
 				     text ? text : "");
-		sv_manager_refuse_secret(k->manager, ORIGIN, s->ns, s->name, text ? text : "");
-		return 0;
+		return sv_manager_refuse_secret(k->manager, ORIGIN, s->ns, s->name,
+						text ? text : "");
 	}
 	if (r < 0)
 		return r;
 	sv_kube_problems_clear(k->problems, "Secret", s->ns, s->name);
 	s->immutable = secret->immutable;
-	sv_manager_refuse_secret(k->manager, ORIGIN, s->ns, s->name, NULL);
-	sv_manager_put_secret(k->manager, ORIGIN, secret);
-	return 0;
+	r = sv_manager_refuse_secret(k->manager, ORIGIN, s->ns, s->name, NULL);
+	return r < 0 ? r : sv_manager_put_secret(k->manager, ORIGIN, secret);
 }
 
 static void remove_secret(struct secret *s)

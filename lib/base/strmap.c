@@ -35,6 +35,35 @@ void *sv_strmap_get(const struct sv_strmap *m, const char *key)
 	return found(m, i, key) ? m->entries[i].value : NULL;
 }
 
+/* strcmp() of a key with "A/B". */
+static int compare_pair(const char *key, const char *a, const char *b)
+{
+	size_t n = strlen(a);
+	int r = strncmp(key, a, n);
+
+	if (r == 0 && key[n] != '/')
+		r = (unsigned char)key[n] < '/' ? -1 : 1;
+	return r ? r : strcmp(key + n + 1, b);
+}
+
+void *sv_strmap_get_pair(const struct sv_strmap *m, const char *a, const char *b)
+{
+	size_t lo = 0, hi = m->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int r = compare_pair(m->entries[mid].key, a, b);
+
+		if (r == 0)
+			return m->entries[mid].value;
+		if (r < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
 int sv_strmap_put(struct sv_strmap *m, const char *key, void *value)
 {
 	size_t i = sv_strmap_lower(m, key);

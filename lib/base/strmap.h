@@ -25,6 +25,9 @@ struct sv_strmap {                       /* all zero: empty */
 /* The value of @key, or NULL. */
 void *sv_strmap_get(const struct sv_strmap *m, const char *key);
 
+/* The value of the key "@a/@b", or NULL. Allocates nothing, so that it cannot fail. @a has no '/'. */
+void *sv_strmap_get_pair(const struct sv_strmap *m, const char *a, const char *b);
+
 /* Index of the first entry whose key is >= @key (m->n if there is none): start of a range walk. */
 size_t sv_strmap_lower(const struct sv_strmap *m, const char *key);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actual.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,23 @@ static int name_record(struct sv_actual *a)
 	return a->uid && a->volume && a->ns && a->pod ? 0 : -ENOMEM;
 }
 
+/* A place for every record in the list of those with something due: a retry cannot fail then. */
+static int reserve(struct sv_actuals *s)
+{
+	struct sv_actual **p;
+	size_t cap;
+
+	if (s->records.n < s->cap_timed)
+		return 0;
+	cap = s->cap_timed ? s->cap_timed * 2 : 16;
+	p = reallocarray(s->timed, cap, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	s->timed = p;
+	s->cap_timed = cap;
+	return 0;
+}
+
 struct sv_actual *sv_actuals_make(struct sv_actuals *s, const char *id)
 {
 	struct sv_actual *a = sv_actuals_get(s, id);
@@ -86,7 +104,8 @@ struct sv_actual *sv_actuals_make(struct sv_actuals *s, const char *id)
 	a->id = strdup(id);
 	a->reason = "";
 	a->origin = -1;
-	if (!a->id || name_record(a) < 0 || sv_strmap_put(&s->records, a->id, a) < 0) {
+	if (!a->id || name_record(a) < 0 || reserve(s) < 0 ||
+	    sv_strmap_put(&s->records, a->id, a) < 0) {
 		record_free(a);
 		return NULL;
 	}
@@ -132,22 +151,13 @@ struct sv_actual *sv_actuals_dequeue(struct sv_actuals *s)
 	return a;
 }
 
-int sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a)
+void sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a)
 {
 	if (a->timed)
-		return 0;
-	if (s->n_timed == s->cap_timed) {
-		size_t cap = s->cap_timed ? s->cap_timed * 2 : 16;
-		struct sv_actual **p = reallocarray(s->timed, cap, sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		s->timed = p;
-		s->cap_timed = cap;
-	}
+		return;
+	assert(s->n_timed < s->cap_timed);
 	s->timed[s->n_timed++] = a;
 	a->timed = true;
-	return 0;
 }
 
 /* Is it time? If not, *next is lowered to how long that takes. */
@@ -189,5 +199,15 @@ int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms)
 			sv_actuals_enqueue(s, a, false);
 		i++;
 	}
+	return next;
+}
+
+int64_t sv_actuals_wait(const struct sv_actuals *s, int64_t now_ms)
+{
+	int64_t next = -1;
+	size_t i;
+
+	for (i = 0; i < s->n_timed; i++)
+		(void)is_due(s->timed[i], now_ms, &next);
 	return next;
 }

@@ -67,6 +67,7 @@ struct sv_actual {
 	bool as_planned;      /* and no change of it has begun without being done */
 	bool mounted;
 	bool covered; /* mounted, but something else is seen at its path */
+	bool littered; /* not mounted, and after a failure something of it may be on disk all the same */
 	/* work */
 	bool busy;              /* an action is under way */
 	bool cleaning;          /* that action removes old generations, no more */
@@ -114,9 +115,11 @@ void sv_actuals_enqueue(struct sv_actuals *s, struct sv_actual *a, bool urgent);
 /* The next one to look at, or NULL. */
 struct sv_actual *sv_actuals_dequeue(struct sv_actuals *s);
 
-/* Remember that something will be due for this record. Return: 0 or -ENOMEM. */
-int sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a);
+/* Remember that something will be due for this record. */
+void sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a);
 /* Enqueue every record with something due. Return: ms until the next, -1 if there is none. */
 int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms);
+/* The same, and nothing is enqueued: what has come to be due meanwhile counts. */
+int64_t sv_actuals_wait(const struct sv_actuals *s, int64_t now_ms);
 
 #endif

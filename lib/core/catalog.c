@@ -2,6 +2,7 @@
 #include "catalog.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ struct sv_catalog {
 	size_t n_losers; /* entries with a good object that do not count */
 	struct sums sums;
 	struct sv_catalog_limits limits;
+	bool unsettled; /* memory ran out: who counts is to be found out from the beginning */
 };
 
 /* ---- entries and files --------------------------------------------------------------------- */
@@ -233,7 +235,7 @@ static int lose(struct sv_catalog *c, struct entry *e, const struct entry *winne
 	return 0;
 }
 
-/* From the beginning, in the order of paths; files that have vanished come last. */
+/* From the beginning, in the order of paths, whatever was known before; files that have vanished come last. */
 static int resolve_all(struct sv_catalog *c)
 {
 	size_t i, j;
@@ -267,6 +269,7 @@ static int resolve_all(struct sv_catalog *c)
 					r = lose(c, e, winner, by_uid);
 			}
 		}
+	c->unsettled = r < 0;
 	return r;
 }
 
@@ -285,7 +288,7 @@ static void drop_effective(struct sv_catalog *c, struct effective *eff)
 	free(eff);
 }
 
-static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *e)
+static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *e, bool again)
 {
 	if (eff->pod && sv_pod_equal(eff->pod, e->pod)) {
 		if (eff->pod != e->pod) { /* one copy is enough */
@@ -296,6 +299,8 @@ static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *
 			(void)sv_strmap_put(&c->uids, e->pod->uid, e);
 			sv_pod_unref(copy);
 		}
+		if (again && c->sink.put_pod)
+			c->sink.put_pod(c->arg, eff->pod);
 		return;
 	}
 	sv_pod_unref(eff->pod);
@@ -304,7 +309,7 @@ static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *
 		c->sink.put_pod(c->arg, eff->pod);
 }
 
-static void tell_secret(struct sv_catalog *c, struct effective *eff, struct entry *e)
+static int tell_secret(struct sv_catalog *c, struct effective *eff, struct entry *e, bool again)
 {
 	sv_complaints_done(&e->change);
 	if (eff->secret && eff->secret != e->secret) {
@@ -313,23 +318,28 @@ static void tell_secret(struct sv_catalog *c, struct effective *eff, struct entr
 				c->sink.put_secret(c->arg, e->secret); /* its values are here */
 			sv_secret_unref(e->secret);
 			e->secret = sv_secret_ref(eff->secret);
-			return;
+		} else {
+			sv_validate_secret_update(eff->secret, e->secret, &e->change);
 		}
-		sv_validate_secret_update(eff->secret, e->secret, &e->change);
-		if (e->change.n > 0 || e->change.out_of_memory)
-			return;
 	}
-	if (eff->secret == e->secret)
-		return;
-	sv_secret_unref(eff->secret);
-	eff->secret = sv_secret_ref(e->secret);
+	if (e->change.out_of_memory)
+		return -ENOMEM;
+	if ((eff->secret == e->secret || e->change.n > 0) && !again)
+		return 0;
+	if (e->change.n == 0) {
+		sv_secret_unref(eff->secret);
+		eff->secret = sv_secret_ref(e->secret);
+	}
 	if (c->sink.put_secret)
 		c->sink.put_secret(c->arg, eff->secret);
+	return 0;
 }
 
-static void flush(struct sv_catalog *c)
+/* @again: also what the sink knows. */
+static int flush(struct sv_catalog *c, bool again)
 {
 	size_t i;
+	int r = 0;
 
 	/* What goes is told last, so that a Pod never sees a moment without a Secret that moved. */
 	for (i = 0; i < c->n_touched; i++) {
@@ -339,14 +349,28 @@ static void flush(struct sv_catalog *c)
 		if (!eff->holder)
 			continue;
 		if (eff->holder->pod)
-			tell_pod(c, eff, eff->holder);
-		else
-			tell_secret(c, eff, eff->holder);
+			tell_pod(c, eff, eff->holder, again);
+		else if (tell_secret(c, eff, eff->holder, again) < 0)
+			r = -ENOMEM;
 	}
 	for (i = 0; i < c->n_touched; i++)
 		if (!c->touched[i]->holder)
 			drop_effective(c, c->touched[i]);
 	c->n_touched = 0;
+	return r;
+}
+
+/*
+ * The end of every change. Without memory it is not known who counts: then nobody is told
+ * anything, least of all that something is gone, until sv_catalog_retell() has found out.
+ */
+static int settle(struct sv_catalog *c, int r)
+{
+	if (r == 0)
+		r = flush(c, false);
+	if (r < 0)
+		c->unsettled = true;
+	return r;
 }
 
 /* ---- looking up ---------------------------------------------------------------------------- */
@@ -467,30 +491,35 @@ static void tell_refused(struct sv_catalog *c, const struct file *f)
 	}
 }
 
-/* It no longer does: then another one may still. */
-static int tell_unrefused(struct sv_catalog *c, const struct file *f)
+/*
+ * It no longer does: then another one may still. Without memory for an index every file is looked
+ * through for each of them.
+ */
+static void tell_unrefused(struct sv_catalog *c, const struct file *f)
 {
 	struct index others = { NULL, 0, 0 };
 	size_t i;
 	int r = 0;
 
 	if (!c->sink.refuse_secret || !refuses_any(f))
-		return 0;
+		return;
 	for (i = 0; i < c->files.n && r == 0; i++)
 		if (c->files.entries[i].value != f)
 			r = index_file(&others, c->files.entries[i].value, true);
 	sort_index(&others);
-	for (i = 0; i < f->n_entries && r == 0; i++) {
+	for (i = 0; i < f->n_entries; i++) {
 		const struct entry *e = &f->entries[i], *other;
+		const char *text;
 
 		if (!is_refused(e))
 			continue;
-		other = find_in(&others, e);
-		c->sink.refuse_secret(c->arg, e->ns, e->name,
-				      other ? other->complaints.items[0].message : NULL);
+		other = r == 0 ? find_in(&others, e) : NULL;
+		text = r < 0 ? find_refusal(c, f, e->ns, e->name) :
+		       other ? other->complaints.items[0].message :
+			       NULL;
+		c->sink.refuse_secret(c->arg, e->ns, e->name, text);
 	}
 	free(others.items);
-	return r;
 }
 
 /* ---- changes ------------------------------------------------------------------------------- */
@@ -678,12 +707,13 @@ static void clear_failure(struct file *f)
 /* Puts new entries in the place of a file's old ones and settles who counts. */
 static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *entries, size_t n)
 {
-	bool all = c->n_losers > 0;
+	bool all = c->n_losers > 0 || c->unsettled;
 	struct entry *old = f->entries;
 	size_t n_old = f->n_entries, i;
-	int r = tell_unrefused(c, f);
+	int r = 0;
 
-	for (i = 0; i < n_old && r == 0; i++)
+	tell_unrefused(c, f);
+	for (i = 0; i < n_old && r == 0 && !c->unsettled; i++)
 		r = release(c, &old[i]);
 	f->entries = entries;
 	f->n_entries = n;
@@ -698,7 +728,7 @@ static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *e
 	}
 	if (r == 0 && all)
 		r = resolve_all(c);
-	flush(c);
+	r = settle(c, r);
 	free_entries(old, n_old);
 	tell_refused(c, f);
 	return r;
@@ -749,7 +779,7 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 	f->line = line;
 	if (f->gone) {
 		f->gone = false;
-		return resolve_all(c) ? -ENOMEM : (flush(c), 0);
+		return settle(c, resolve_all(c));
 	}
 	return 0;
 }
@@ -757,16 +787,13 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone)
 {
 	struct file *f = sv_strmap_get(&c->files, path);
-	int r;
 
 	if (!f || f->gone == gone)
 		return 0;
 	f->gone = gone;
 	if (c->n_losers == 0)
 		return 0;
-	r = resolve_all(c);
-	flush(c);
-	return r;
+	return settle(c, resolve_all(c));
 }
 
 int sv_catalog_remove(struct sv_catalog *c, const char *path)
@@ -779,6 +806,20 @@ int sv_catalog_remove(struct sv_catalog *c, const char *path)
 	sv_strmap_remove(&c->files, path);
 	r = replace_entries(c, f, NULL, 0);
 	file_free(f);
+	return r;
+}
+
+int sv_catalog_retell(struct sv_catalog *c)
+{
+	int r = resolve_all(c);
+	size_t i;
+
+	if (r == 0)
+		r = flush(c, true);
+	if (r < 0)
+		c->unsettled = true;
+	for (i = 0; i < c->files.n; i++)
+		tell_refused(c, c->files.entries[i].value);
 	return r;
 }
 
@@ -918,11 +959,14 @@ void sv_catalog_each_pod(const struct sv_catalog *c, void (*fn)(void *arg, struc
 	}
 }
 
+/* Allocates nothing: a lack of memory must not look like a Secret that nobody has. */
 static struct effective *find_secret(const struct sv_catalog *c, const char *ns, const char *name)
 {
-	sv_autofree char *key = key_of(SV_KIND_SECRET, ns, name);
+	char key[sizeof("Secret//") + SV_LABEL_MAX + SV_SUBDOMAIN_MAX];
+	int n = snprintf(key, sizeof(key), "%s/%s/%s", sv_kind_name(SV_KIND_SECRET), ns, name);
 
-	return key ? sv_strmap_get(&c->effects, key) : NULL;
+	/* What counts has valid names, which fit. */
+	return n > 0 && (size_t)n < sizeof(key) ? sv_strmap_get(&c->effects, key) : NULL;
 }
 
 struct sv_secret *sv_catalog_secret(const struct sv_catalog *c, const char *ns, const char *name)

@@ -19,8 +19,8 @@
 
 /*
  * Told what counts. Objects are borrowed (take a reference to keep one).
- * A put replaces what was there under that name; equal objects are not put again, but for a Secret
- * that has forgotten its values and comes with them.
+ * A put replaces what was there under that name; equal objects are not put again, but by
+ * sv_catalog_retell(), and for a Secret that has forgotten its values and comes with them.
  */
 struct sv_catalog_sink {
 	void (*put_pod)(void *arg, struct sv_pod *pod);
@@ -77,7 +77,8 @@ void sv_catalog_set_limits(struct sv_catalog *c, const struct sv_catalog_limits 
  * A file that brings more of something than there was of it before is refused if that is over a
  * limit: whatever else is there stays.
  *
- * Return: 0, SV_CATALOG_E_LIMIT with a text in @err, or -ENOMEM (the catalog is then as before).
+ * Return: 0, SV_CATALOG_E_LIMIT with a text in @err, or -ENOMEM: what the sink was told last stays
+ * in force, until the file is given again or, if it was taken, sv_catalog_retell() succeeds.
  */
 int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m, bool exposed,
 		   int64_t now_ms, struct sv_err *err);
@@ -95,6 +96,12 @@ int sv_catalog_remove(struct sv_catalog *c, const char *path);
 
 /* Let go of the values that a file has for Secrets which do not count, or not in this version. */
 void sv_catalog_forget(struct sv_catalog *c, const char *path);
+
+/*
+ * Tell the sink all that counts, also what it was told before: it or the catalog had run out of
+ * memory. Return: 0 or -ENOMEM: to be called again later.
+ */
+int sv_catalog_retell(struct sv_catalog *c);
 
 bool sv_catalog_has(const struct sv_catalog *c, const char *path);
 /* Why a file cannot be used, borrowed; NULL if it can, or is not known. */

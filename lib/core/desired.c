@@ -20,43 +20,11 @@ static void tell(const struct sv_desired *d, const char *id)
 
 /* ---- Secrets ------------------------------------------------------------------------------- */
 
-/* strcmp() of a key with "NS/NAME". */
-static int compare_key(const char *key, const char *ns, const char *name)
-{
-	size_t n = strlen(ns);
-	int r = strncmp(key, ns, n);
-
-	if (r == 0 && key[n] != '/')
-		r = (unsigned char)key[n] < '/' ? -1 : 1;
-	return r ? r : strcmp(key + n + 1, name);
-}
-
-/*
- * What has the key "NS/NAME", or NULL. Allocates nothing: a lack of memory must not look like a
- * Secret that does not exist, nor keep anything from being let go of.
- */
-static void *find(const struct sv_strmap *m, const char *ns, const char *name)
-{
-	size_t lo = 0, hi = m->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int r = compare_key(m->entries[mid].key, ns, name);
-
-		if (r == 0)
-			return m->entries[mid].value;
-		if (r < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
-}
-
+/* By sv_strmap_get_pair(): a lack of memory must not look like a Secret that does not exist. */
 static struct sv_desired_secret *find_secret(const struct sv_desired *d, enum sv_origin origin,
 					     const char *ns, const char *name)
 {
-	return find(&d->secrets[origin], ns, name);
+	return sv_strmap_get_pair(&d->secrets[origin], ns, name);
 }
 
 static struct sv_desired_secret *get_secret(struct sv_desired *d, enum sv_origin origin,
@@ -544,6 +512,11 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 	return 0;
 }
 
+static bool is_same_volume(const struct sv_volume *a, const struct sv_volume *b)
+{
+	return a->type == b->type && strcmp(a->name, b->name) == 0;
+}
+
 static struct sv_wanted *find_wanted(const struct sv_desired *d, const struct sv_pod *pod,
 				     const struct sv_volume *vol)
 {
@@ -555,18 +528,23 @@ static struct sv_wanted *find_wanted(const struct sv_desired *d, const struct sv
 	for (i = 0; i < d->wanted.n; i++) { /* out of memory: the slow way */
 		struct sv_wanted *w = d->wanted.entries[i].value;
 
-		if (w->pod == pod && w->vol == vol)
+		if (strcmp(w->pod->uid, pod->uid) == 0 && is_same_volume(w->vol, vol))
 			return w;
 	}
 	return NULL;
 }
 
-/* No longer wanted, unless another Pod has taken the volume over meanwhile. */
-static void unwant(struct sv_desired *d, const struct sv_pod *pod, const struct sv_volume *vol)
+/*
+ * No longer wanted, unless another Pod has taken the volume over meanwhile, or the version of the
+ * Pod that is kept has. (Where memory ran out it may belong to an older version than @pod.)
+ */
+static void unwant(struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod,
+		   const struct sv_volume *vol, const struct sv_pod *kept)
 {
 	struct sv_wanted *w = find_wanted(d, pod, vol);
 
-	if (!w || w->pod != pod)
+	if (!w || w->origin != origin || w->pod == kept || strcmp(w->pod->ns, pod->ns) != 0 ||
+	    strcmp(w->pod->name, pod->name) != 0)
 		return;
 	drop_users(d, w);
 	sv_strmap_remove(&d->wanted, w->id);
@@ -601,13 +579,26 @@ static void hand_over(struct sv_desired *d, enum sv_origin origin, const char *u
 		}
 }
 
-static void unwant_all(struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod)
+static bool has_volume(const struct sv_pod *pod, const struct sv_volume *vol)
 {
 	size_t i;
 
 	for (i = 0; i < pod->n_volumes; i++)
-		if (pod->volumes[i].type != SV_VOLUME_OTHER)
-			unwant(d, pod, &pod->volumes[i]);
+		if (is_same_volume(&pod->volumes[i], vol))
+			return true;
+	return false;
+}
+
+/* @kept: the version that is there now, NULL: none; @all: it has all that it should have. */
+static void unwant_all(struct sv_desired *d, enum sv_origin origin, const struct sv_pod *pod,
+		       const struct sv_pod *kept, bool all)
+{
+	size_t i;
+
+	for (i = 0; i < pod->n_volumes; i++)
+		if (pod->volumes[i].type != SV_VOLUME_OTHER &&
+		    (all || !has_volume(kept, &pod->volumes[i])))
+			unwant(d, origin, pod, &pod->volumes[i], kept);
 	hand_over(d, origin, pod->uid);
 }
 
@@ -640,8 +631,12 @@ int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_po
 		p->created_ms = now_ms; /* another Pod of the same name */
 	p->pod = sv_pod_ref(pod);
 	r = want_all(d, origin, pod);
+	/*
+	 * What the new version has belongs to it by now, or will when it is put again: without memory
+	 * for it a volume stays what it was, and is not taken away.
+	 */
 	if (old && old != pod)
-		unwant_all(d, origin, old); /* what the new version has belongs to it by now */
+		unwant_all(d, origin, old, pod, r == 0 || strcmp(old->uid, pod->uid) != 0);
 	sv_pod_unref(old);
 	return r;
 }
@@ -649,12 +644,12 @@ int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_po
 void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const char *ns,
 			   const char *name)
 {
-	struct sv_desired_pod *p = find(&d->pods[origin], ns, name);
+	struct sv_desired_pod *p = sv_strmap_get_pair(&d->pods[origin], ns, name);
 
 	if (!p)
 		return;
 	sv_strmap_remove(&d->pods[origin], p->key);
-	unwant_all(d, origin, p->pod);
+	unwant_all(d, origin, p->pod, NULL, true);
 	sv_pod_unref(p->pod);
 	free(p->key);
 	free(p);
@@ -800,13 +795,19 @@ int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const stru
 	return sv_env_make(pod, c, opts, look_up, &l, ret, err);
 }
 
+struct sv_desired_pod *sv_desired_pod_of(const struct sv_desired *d, enum sv_origin origin,
+					 const char *ns, const char *name)
+{
+	return sv_strmap_get_pair(&d->pods[origin], ns, name);
+}
+
 struct sv_desired_pod *sv_desired_pod(const struct sv_desired *d, const char *ns, const char *name)
 {
 	struct sv_desired_pod *p = NULL;
 	int o;
 
 	for (o = 0; o < SV_N_ORIGINS && !p; o++)
-		p = find(&d->pods[o], ns, name);
+		p = sv_strmap_get_pair(&d->pods[o], ns, name);
 	return p;
 }
 

@@ -107,7 +107,8 @@ void sv_desired_init(struct sv_desired *d, void (*changed)(void *arg, const char
 void sv_desired_done(struct sv_desired *d);
 
 /*
- * Put takes references. Return: 0 or -ENOMEM (what was there under the name may be gone then).
+ * Put takes references. Return: 0 or -ENOMEM: put it again later. Until then a volume that the
+ * old version of the Pod had too is not taken away.
  * A volume that a Pod of another origin has under the same uid stays that one's until it goes.
  */
 int sv_desired_put_pod(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
@@ -197,6 +198,9 @@ int sv_desired_env(const struct sv_desired *d, enum sv_origin origin, const stru
 
 /* A Pod of a name, of whatever origin; borrowed, NULL if there is none. */
 struct sv_desired_pod *sv_desired_pod(const struct sv_desired *d, const char *ns, const char *name);
+/* The one of an origin. */
+struct sv_desired_pod *sv_desired_pod_of(const struct sv_desired *d, enum sv_origin origin,
+					 const char *ns, const char *name);
 /* What is known under a Secret's name; borrowed, NULL if nothing is. */
 /* Where the source answers for each Secret: is it known whether there is this one? @s: what sv_desired_secret() gave, also NULL. */
 bool sv_desired_is_known(const struct sv_desired *d, enum sv_origin origin,

@@ -378,6 +378,9 @@ int sv_env_make(const struct sv_pod *pod, const struct sv_container *c,
 	int r = env ? make(&b) : -ENOMEM;
 
 	sv_strmap_done(&b.index);
+	if (r < 0 && err && *err->msg) /* of who looked a Secret up */
+		return sv_err_prefix(err, r, "cannot make the environment of container \"%s\"",
+				     c->name);
 	if (r < 0)
 		return sv_err_set(err, r, "cannot make the environment of container \"%s\"",
 				  c->name);

@@ -74,9 +74,7 @@ int sv_handouts_note(struct sv_handouts *h, const struct sv_desired *d, enum sv_
 const struct sv_handout *sv_handouts_get(const struct sv_handouts *h, const char *uid,
 					 const char *container)
 {
-	sv_autofree char *key = h->items.n ? sv_asprintf("%s/%s", uid, container) : NULL;
-
-	return key ? sv_strmap_get(&h->items, key) : NULL;
+	return sv_strmap_get_pair(&h->items, uid, container);
 }
 
 bool sv_handout_is_stale(const struct sv_handout *h, const struct sv_desired *d)
@@ -107,16 +105,16 @@ bool sv_handout_uses(const struct sv_handout *h, enum sv_origin origin, const ch
 	return false;
 }
 
+/* Allocates nothing: what must be forgotten must not stay for lack of memory. */
 void sv_handouts_forget(struct sv_handouts *h, const char *uid)
 {
-	sv_autofree char *prefix = h->items.n ? sv_asprintf("%s/", uid) : NULL;
-	size_t i;
+	size_t n = strlen(uid), i = sv_strmap_lower(&h->items, uid);
 
-	if (!prefix)
-		return;
-	i = sv_strmap_lower(&h->items, prefix);
-	while (i < h->items.n && strncmp(h->items.entries[i].key, prefix, strlen(prefix)) == 0)
-		handout_free(sv_strmap_remove(&h->items, h->items.entries[i].key));
+	while (i < h->items.n && strncmp(h->items.entries[i].key, uid, n) == 0)
+		if (h->items.entries[i].key[n] == '/')
+			handout_free(sv_strmap_remove(&h->items, h->items.entries[i].key));
+		else
+			i++; /* of a uid that begins like this one */
 }
 
 void sv_handouts_done(struct sv_handouts *h)

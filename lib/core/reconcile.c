@@ -64,21 +64,16 @@ static const char *fault_reason(enum sv_fault fault)
 
 /* ---- records ------------------------------------------------------------------------------- */
 
-/* Strings of a report: an allocation that fails leaves the old text. */
-static void set_text(char **text, const char *value)
+/* Strings of a report: an allocation that fails leaves the old text, and false is returned. */
+static bool set_text(char **text, const char *value)
 {
-	char *copy;
+	char *copy = value ? strdup(value) : NULL;
 
-	if (!value) {
-		free(*text);
-		*text = NULL;
-		return;
-	}
-	copy = strdup(value);
-	if (!copy)
-		return;
+	if (value && !copy)
+		return false;
 	free(*text);
 	*text = copy;
+	return true;
 }
 
 static enum sv_outcome set_state(struct sv_actual *a, enum sv_state state, const char *reason,
@@ -90,7 +85,7 @@ static enum sv_outcome set_state(struct sv_actual *a, enum sv_state state, const
 	a->state = state;
 	a->reason = reason;
 	if (!same)
-		set_text(&a->message, message);
+		(void)set_text(&a->message, message);
 	return same ? SV_OUTCOME_NONE : SV_OUTCOME_STATE;
 }
 
@@ -117,11 +112,8 @@ static enum sv_outcome fail(struct sv_actuals *s, struct sv_actual *a, const cha
 		delay *= 2;
 	a->failures++;
 	a->retry_ms = now_ms + (delay < SV_RETRY_MAX_MS ? delay : SV_RETRY_MAX_MS);
-	if (sv_actuals_note_time(s, a) < 0)
-		sv_actuals_enqueue(
-			s, a,
-			false); /* without a place in the list: at once is better than never */
-	set_text(&a->last_error, message);
+	sv_actuals_note_time(s, a);
+	(void)set_text(&a->last_error, message);
 	set_state(a,
 		  a->state == SV_STATE_REMOVING ? SV_STATE_REMOVING :
 		  is_seen(a)                    ? SV_STATE_STALE :
@@ -134,7 +126,7 @@ static enum sv_outcome fail(struct sv_actuals *s, struct sv_actual *a, const cha
 static enum sv_outcome refuse(struct sv_actual *a, const char *reason, const char *message)
 {
 	clear_retry(a);
-	set_text(&a->last_error, message);
+	(void)set_text(&a->last_error, message);
 	return set_state(a, is_seen(a) ? SV_STATE_STALE : SV_STATE_REFUSED, reason, message) ==
 			       SV_OUTCOME_NONE ?
 		       SV_OUTCOME_NONE :
@@ -194,7 +186,10 @@ static void start_clean(struct sv_actuals *s, struct sv_actual *a, const struct 
 		action->clean = calloc(n, sizeof(*action->clean));
 	if (!action || !action->clean) {
 		sv_action_free(action);
-		return; /* still due: tried again with the next wake-up */
+		for (i = 0; i < a->n_old; i++)
+			if (a->old[i].due_ms <= now_ms)
+				a->old[i].due_ms = now_ms + SV_RETRY_FIRST_MS;
+		return;
 	}
 	action->wipe = !sv_pod_mounts_part(w->pod, w->vol->name);
 	for (i = 0; i < a->n_old; i++)
@@ -215,11 +210,11 @@ static enum sv_outcome start_remove(const struct sv_desired *d, struct sv_actual
 {
 	enum sv_outcome outcome = SV_OUTCOME_NONE;
 
-	if (!a->mounted) {
+	if (!a->mounted && !a->littered) {
 		clear_retry(a);
 		if (!unused)
 			return SV_OUTCOME_REMOVED;
-		set_text(&a->last_error, NULL);
+		(void)set_text(&a->last_error, NULL);
 		return set_state(a, SV_STATE_UNUSED, "", NULL);
 	}
 	if (!may_remove(d, a))
@@ -367,8 +362,8 @@ static void set_old(struct sv_actuals *s, struct sv_actual *a, struct sv_old_gen
 	free(a->old);
 	a->old = old;
 	a->n_old = n;
-	if (n > 0 && sv_actuals_note_time(s, a) < 0)
-		a->n_old = 0; /* found again by the next update or start */
+	if (n > 0)
+		sv_actuals_note_time(s, a);
 }
 
 /* The generations that are there: those known keep their time, new ones get the grace from now. */
@@ -440,6 +435,7 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 
 	a->mounted = action->is_mounted;
 	a->covered = action->covered;
+	a->littered = !a->mounted && action->result < 0;
 	a->medium = action->medium;
 	take_old(s, a, action, now_ms + opts->grace_ms);
 	if (action->result == -ENOSPC && a->n_old > 0) {
@@ -450,8 +446,8 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 		return refuse(a, fault_reason(action->fault), action->err.msg);
 	if (action->result < 0)
 		return fail(s, a, fault_reason(action->fault), action->err.msg, now_ms);
-	set_text(&a->former_ns, NULL);
-	set_text(&a->former_pod, NULL);
+	(void)set_text(&a->former_ns, NULL);
+	(void)set_text(&a->former_pod, NULL);
 	w = sv_desired_wanted(d, a->id);
 	if (w)
 		(void)sv_desired_pin(w, action->plan); /* at worst a deletion shows too early */
@@ -477,6 +473,7 @@ static enum sv_outcome finish_remove(const struct sv_desired *d, struct sv_actua
 	const struct sv_wanted *w;
 
 	a->mounted = action->is_mounted;
+	a->littered = !a->mounted && action->result < 0;
 	if (!a->mounted) { /* what was waited for went with it */
 		set_old(s, a, NULL, 0);
 		a->full = false;
@@ -556,11 +553,13 @@ struct sv_actual *sv_reconcile_adopt(struct sv_actuals *s, const char *id, enum 
 
 	if (!a)
 		return NULL;
+	if (!set_text(&a->ns, ns) || !set_text(&a->pod, pod)) {
+		sv_actuals_drop(s, a); /* without its names its link would outlive it */
+		return NULL;
+	}
 	a->mounted = true;
 	a->medium = medium;
 	a->state = SV_STATE_PENDING;
-	set_text(&a->ns, ns);
-	set_text(&a->pod, pod);
 	sv_actuals_enqueue(s, a, false);
 	return a;
 }

@@ -8,7 +8,7 @@
 
 #include "../base/text.h"
 #include "reflector.h"
-#include "status.h"
+#include "tree.h"
 #include "validate.h"
 
 #define COMBINED "(combined from similar events): "
@@ -323,87 +323,49 @@ static char *make_name(struct sv_recorder *r, const char *pod, int64_t unix_ms)
 	return sv_asprintf("%.*s.%llx", (int)n, pod, id);
 }
 
-/*
- * JSON by hand: json-c leaves out, without a word, what it has no memory for. Texts are UTF-8, as all
- * that comes from the server is.
- */
-static void add_name(struct sv_buf *b, const char *name)
+static void add_whole(const struct sv_recorder *r, struct json_object *o,
+		      const struct sv_recorded *e)
 {
-	sv_buf_printf(b, "%s\"%s\":", b->len && b->ptr[b->len - 1] != '{' ? "," : "", name);
-}
+	struct json_object *metadata = json_object_new_object();
+	struct json_object *involved = json_object_new_object();
+	struct json_object *source = json_object_new_object();
 
-static void add_text(struct sv_buf *b, const char *name, const char *value)
-{
-	add_name(b, name);
-	sv_buf_puts(b, "\"");
-	for (; *value; value++)
-		if ((unsigned char)*value < 0x20)
-			sv_buf_printf(b, "\\u%04x", (unsigned)*value);
-		else
-			sv_buf_printf(b, "%s%c", strchr("\"\\", *value) ? "\\" : "", *value);
-	sv_buf_puts(b, "\"");
-}
-
-static void add_time(struct sv_buf *b, const char *name, int64_t unix_ms)
-{
-	char text[32];
-
-	sv_status_time(unix_ms, text);
-	add_text(b, name, text);
-}
-
-static void open_object(struct sv_buf *b, const char *name)
-{
-	add_name(b, name);
-	sv_buf_puts(b, "{");
-}
-
-static void close_object(struct sv_buf *b)
-{
-	sv_buf_puts(b, "}");
-}
-
-static void add_whole(const struct sv_recorder *r, struct sv_buf *b, const struct sv_recorded *e)
-{
-	add_text(b, "kind", "Event");
-	add_text(b, "apiVersion", "v1");
-	open_object(b, "metadata");
-	add_text(b, "name", e->name);
-	add_text(b, "namespace", e->pod->ns);
-	close_object(b);
-	open_object(b, "involvedObject");
-	add_text(b, "kind", "Pod");
-	add_text(b, "namespace", e->pod->ns);
-	add_text(b, "name", e->pod->name);
-	add_text(b, "uid", e->pod->uid);
-	add_text(b, "apiVersion", "v1");
-	close_object(b);
-	add_text(b, "type", e->warning ? "Warning" : "Normal");
-	add_text(b, "reason", e->reason);
-	open_object(b, "source");
-	add_text(b, "component", SV_RECORDER_COMPONENT);
-	add_text(b, "host", r->node);
-	close_object(b);
-	add_time(b, "firstTimestamp", e->first_ms);
-	add_text(b, "reportingComponent", SV_RECORDER_COMPONENT);
-	add_text(b, "reportingInstance", r->node);
+	sv_json_text(o, "kind", "Event");
+	sv_json_text(o, "apiVersion", "v1");
+	sv_json_text(metadata, "name", e->name);
+	sv_json_text(metadata, "namespace", e->pod->ns);
+	sv_json_add(o, "metadata", metadata);
+	sv_json_text(involved, "kind", "Pod");
+	sv_json_text(involved, "namespace", e->pod->ns);
+	sv_json_text(involved, "name", e->pod->name);
+	sv_json_text(involved, "uid", e->pod->uid);
+	sv_json_text(involved, "apiVersion", "v1");
+	sv_json_add(o, "involvedObject", involved);
+	sv_json_text(o, "type", e->warning ? "Warning" : "Normal");
+	sv_json_text(o, "reason", e->reason);
+	sv_json_text(source, "component", SV_RECORDER_COMPONENT);
+	sv_json_text(source, "host", r->node);
+	sv_json_add(o, "source", source);
+	sv_json_time(o, "firstTimestamp", e->first_ms);
+	sv_json_text(o, "reportingComponent", SV_RECORDER_COMPONENT);
+	sv_json_text(o, "reportingInstance", r->node);
 }
 
 /* NULL for lack of memory. */
 static char *make_body(const struct sv_recorder *r, const struct sv_recorded *e)
 {
-	struct sv_buf b = { 0 };
+	struct json_object *o = json_object_new_object();
+	char *body;
 
-	sv_buf_puts(&b, "{");
 	if (!e->exists)
-		add_whole(r, &b, e);
+		add_whole(r, o, e);
 	if (!e->exists || e->combined)
-		add_text(&b, "message", e->message);
-	add_name(&b, "count");
-	sv_buf_printf(&b, "%u", e->count);
-	add_time(&b, "lastTimestamp", e->last_ms);
-	close_object(&b);
-	return sv_buf_take(&b);
+		sv_json_text(o, "message", e->message);
+	sv_json_int(o, "count", e->count);
+	sv_json_time(o, "lastTimestamp", e->last_ms);
+	body = sv_json_print(o);
+	json_object_put(o);
+	return body;
 }
 
 static int make_request(struct sv_recorder *r, struct sv_recorded *e, int64_t unix_ms,

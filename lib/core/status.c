@@ -4,55 +4,8 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "../base/text.h"
-
-void sv_status_time(int64_t unix_ms, char text[32])
-{
-	time_t t = (time_t)(unix_ms / 1000);
-	struct tm tm;
-
-	text[0] = '\0';
-	if (unix_ms != 0 && gmtime_r(&t, &tm))
-		(void)strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
-
-/* Takes @value over, also when there is no memory for it: the member is missing then. */
-static void add_member(struct json_object *o, const char *key, struct json_object *value)
-{
-	if (!o || json_object_object_add(o, key, value) < 0)
-		json_object_put(value);
-}
-
-static void add_element(struct json_object *list, struct json_object *value)
-{
-	if (!list || json_object_array_add(list, value) < 0)
-		json_object_put(value);
-}
-
-void sv_json_text(struct json_object *o, const char *key, const char *value)
-{
-	add_member(o, key, value ? json_object_new_string(value) : NULL);
-}
-
-void sv_json_time(struct json_object *o, const char *key, int64_t unix_ms)
-{
-	char text[32];
-
-	sv_status_time(unix_ms, text);
-	sv_json_text(o, key, *text ? text : NULL);
-}
-
-void sv_json_int(struct json_object *o, const char *key, int64_t value)
-{
-	add_member(o, key, json_object_new_int64(value));
-}
-
-void sv_json_bool(struct json_object *o, const char *key, bool value)
-{
-	add_member(o, key, json_object_new_boolean(value));
-}
 
 struct json_object *sv_status_list(const char *kind, struct json_object **items)
 {
@@ -66,7 +19,7 @@ struct json_object *sv_status_list(const char *kind, struct json_object **items)
 	}
 	sv_json_text(o, "apiVersion", SV_STATUS_VERSION);
 	sv_json_text(o, "kind", kind);
-	add_member(o, "items", *items);
+	sv_json_add(o, "items", *items);
 	return o;
 }
 
@@ -101,7 +54,7 @@ static struct json_object *files_of(const struct sv_plan *plan)
 		sv_json_int(o, "uid", 0);
 		sv_json_int(o, "gid", plan->fs_group >= 0 ? plan->fs_group : 0);
 		sv_json_int(o, "size", (int64_t)f->size);
-		add_element(list, o);
+		sv_json_append(list, o);
 	}
 	return list;
 }
@@ -122,7 +75,7 @@ static struct json_object *secrets_of(const struct sv_desired *d, const struct s
 		sv_json_text(o, "resourceVersion", s ? s->resource_version : "");
 		sv_json_bool(o, "optional", src->optional);
 		sv_json_bool(o, "found", s != NULL);
-		add_element(list, o);
+		sv_json_append(list, o);
 	}
 	return list;
 }
@@ -147,7 +100,7 @@ static struct json_object *items_of(const struct sv_desired *d, const struct sv_
 			sv_json_text(o, "path", src->items[j].path);
 			sv_json_bool(o, "optional", src->optional);
 			sv_json_bool(o, "found", s && sv_secret_key(s, src->items[j].key));
-			add_element(list, o);
+			sv_json_append(list, o);
 		}
 	}
 	return list;
@@ -164,7 +117,7 @@ static struct json_object *kept_of(const struct sv_desired *d, const struct sv_w
 			sv_desired_secret(d, w->origin, w->pod->ns, w->pins[i]->name);
 
 		if (!rec || !rec->secret || !sv_secret_equal(rec->secret, w->pins[i]))
-			add_element(list, json_object_new_string(w->pins[i]->name));
+			sv_json_append(list, json_object_new_string(w->pins[i]->name));
 	}
 	return list;
 }
@@ -196,7 +149,7 @@ static struct json_object *mounts_of(const struct sv_wanted *w)
 			sv_json_bool(o, "readOnly", true); /* whatever the Pod says (R20) */
 			sv_json_text(o, "subPath", c->mounts[j].sub_path);
 			sv_json_text(o, "subPathExpr", c->mounts[j].sub_path_expr);
-			add_element(list, o);
+			sv_json_append(list, o);
 		}
 	}
 	return list;
@@ -235,11 +188,11 @@ struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv
 	sv_json_text(o, "reason", a->reason);
 	add_message(o, a, env);
 	sv_json_text(o, "path", path);
-	add_member(o, "secrets", secrets_of(d, w));
-	add_member(o, "files", files_of(a->mounted ? a->plan : NULL));
-	add_member(o, "items", items_of(d, w));
-	add_member(o, "keptSecrets", kept_of(d, w));
-	add_member(o, "mounts", mounts_of(w));
+	sv_json_add(o, "secrets", secrets_of(d, w));
+	sv_json_add(o, "files", files_of(a->mounted ? a->plan : NULL));
+	sv_json_add(o, "items", items_of(d, w));
+	sv_json_add(o, "keptSecrets", kept_of(d, w));
+	sv_json_add(o, "mounts", mounts_of(w));
 	sv_json_int(o, "fsGroup", w ? w->pod->fs_group : -1);
 	sv_json_int(o, "generation", (int64_t)a->generation);
 	sv_json_int(o, "wantedGeneration", (int64_t)wanted_generation(a, w));
@@ -293,8 +246,10 @@ static struct json_object *volumes_of(const struct sv_actuals *s, const char *ui
 	const struct sv_actual *a;
 	struct pod_walk walk;
 
-	if (!list || !walk_start(&walk, s, uid))
-		return list;
+	if (!list || !walk_start(&walk, s, uid)) {
+		json_object_put(list);
+		return NULL;
+	}
 	while ((a = walk_next(&walk))) {
 		struct json_object *o = json_object_new_object();
 
@@ -303,7 +258,7 @@ static struct json_object *volumes_of(const struct sv_actuals *s, const char *ui
 		sv_json_text(o, "state", sv_state_name(a->state));
 		sv_json_text(o, "reason", a->reason);
 		sv_json_text(o, "message", a->message ? a->message : "");
-		add_element(list, o);
+		sv_json_append(list, o);
 		counts->removing += a->state == SV_STATE_REMOVING;
 		counts->wanted += a->state != SV_STATE_REMOVING && a->state != SV_STATE_UNUSED;
 		counts->ready += a->state == SV_STATE_PUBLISHED;
@@ -334,7 +289,7 @@ static struct json_object *make_pod(const char *ns, const char *name, const char
 	sv_json_int(o, "ready", n.ready);
 	sv_json_int(o, "wanted", n.wanted);
 	sv_json_bool(o, "terminated", terminated);
-	add_member(o, "volumes", volumes);
+	sv_json_add(o, "volumes", volumes);
 	sv_json_time(o, "createdAt", created_ms);
 	return o;
 }
@@ -363,9 +318,9 @@ static struct json_object *environment_of(const struct sv_desired *d, const stru
 			sv_json_text(s, "currentGeneration", NULL);
 			sv_json_bool(s, "stale", false);
 		}
-		add_element(secrets, s);
+		sv_json_append(secrets, s);
 	}
-	add_member(o, "secrets", secrets);
+	sv_json_add(o, "secrets", secrets);
 	return o;
 }
 
@@ -385,11 +340,14 @@ static void add_containers(struct json_object *o, const struct sv_desired *d,
 
 		sv_json_text(item, "name", c->name);
 		sv_json_text(item, "kind", kinds[c->kind]);
-		add_member(item, "environment", h ? environment_of(d, h) : NULL);
-		add_element(list, item);
+		if (h)
+			sv_json_add(item, "environment", environment_of(d, h));
+		else
+			sv_json_text(item, "environment", NULL);
+		sv_json_append(list, item);
 		stale = stale || (h && sv_handout_is_stale(h, d));
 	}
-	add_member(o, "containers", list);
+	sv_json_add(o, "containers", list);
 	sv_json_text(o, "reason", stale ? "StaleEnvironment" : "");
 }
 
@@ -440,9 +398,9 @@ struct json_object *sv_status_secret(const struct sv_desired_secret *rec)
 
 		sv_json_text(k, "name", s->keys[i].name);
 		sv_json_int(k, "size", (int64_t)s->keys[i].size);
-		add_element(keys, k);
+		sv_json_append(keys, k);
 	}
-	add_member(o, "keys", keys);
+	sv_json_add(o, "keys", keys);
 	for (i = 0; i < rec->n_users; i++) {
 		struct json_object *u;
 
@@ -451,9 +409,9 @@ struct json_object *sv_status_secret(const struct sv_desired_secret *rec)
 		u = json_object_new_object();
 		sv_json_text(u, "pod", rec->users[i]->pod->name);
 		sv_json_text(u, "volume", rec->users[i]->vol->name);
-		add_element(users, u);
+		sv_json_append(users, u);
 	}
-	add_member(o, "usedBy", users);
+	sv_json_add(o, "usedBy", users);
 	sv_json_time(o, "updatedAt", rec->updated_ms);
 	return o;
 }

@@ -3,7 +3,8 @@
  * status - what is known to JSON, as the status socket shows it
  *
  * Key names and sizes, never values. Field names and their meaning are a
- * contract; fields may be added. All functions return a new tree, or NULL for lack of memory.
+ * contract; fields may be added. All functions return a new tree, or NULL for lack of memory;
+ * see tree.h for one in which something is missing.
  */
 #ifndef SV_CORE_STATUS_H
 #define SV_CORE_STATUS_H
@@ -14,6 +15,7 @@
 #include "catalog.h"
 #include "desired.h"
 #include "handout.h"
+#include "tree.h"
 
 #define SV_STATUS_VERSION "secretvold/v1"
 
@@ -23,9 +25,6 @@ struct sv_status_env {
 	int64_t now_ms;   /* monotonic */
 	int64_t unix_ms;  /* the same moment */
 };
-
-/* RFC 3339 in UTC, whole seconds; "" for 0. */
-void sv_status_time(int64_t unix_ms, char text[32]);
 
 struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv_actual *a,
 				     const struct sv_status_env *env);
@@ -40,11 +39,5 @@ struct json_object *sv_status_problem(const struct sv_problem *p);
 
 /* {"apiVersion", "kind", "items": []}: the list to add to is returned in @items, borrowed. */
 struct json_object *sv_status_list(const char *kind, struct json_object **items);
-
-/* Add a member; NULL values become null. Helpers for those who build on these trees. */
-void sv_json_text(struct json_object *o, const char *key, const char *value);
-void sv_json_time(struct json_object *o, const char *key, int64_t unix_ms); /* null for 0 */
-void sv_json_int(struct json_object *o, const char *key, int64_t value);
-void sv_json_bool(struct json_object *o, const char *key, bool value);
 
 #endif

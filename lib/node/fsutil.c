@@ -145,32 +145,46 @@ int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact
 	}
 }
 
-void sv_remove_dirs(int dirfd, const char *path, unsigned keep)
+/* What is not there is no trouble, and what is in use stays: so do all directories above it. */
+static bool stays(int e)
 {
-	char *copy = strdup(path), *slash;
+	return e == ENOTEMPTY || e == EEXIST || e == EBUSY || e == ENOTDIR || e == ELOOP ||
+	       e == EXDEV;
+}
+
+static int rmdir_at(int dirfd, const char *name)
+{
+	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int sv_remove_dirs(int dirfd, const char *path, unsigned keep)
+{
+	sv_autofree char *copy = strdup(path);
 	unsigned elements = 1;
 	const char *s;
+	int r;
 
+	if (!copy)
+		return -ENOMEM;
 	for (s = path; *s; s++)
 		elements += *s == '/';
-	for (; copy && elements > keep; elements--) {
-		int parent = dirfd, r;
+	for (; elements > keep; elements--) {
+		char *slash = strrchr(copy, '/');
+		sv_autoclose int above = -1;
 
-		slash = strrchr(copy, '/');
 		if (slash) {
 			*slash = '\0';
-			parent = sv_open_on_mount(dirfd, copy, O_PATH | O_DIRECTORY);
+			above = sv_open_on_mount(dirfd, copy, O_PATH | O_DIRECTORY);
+			r = above < 0 ? above : rmdir_at(above, slash + 1);
+		} else {
+			r = rmdir_at(dirfd, copy);
 		}
-		r = parent < 0 ? -1 : unlinkat(parent, slash ? slash + 1 : copy, AT_REMOVEDIR);
-		if (parent >= 0 && parent != dirfd)
-			close(parent);
-		/* a parent that has other entries stays, and so does all above it */
-		if (r < 0 && parent >= 0 && errno != ENOENT)
-			break;
+		if (r < 0 && r != -ENOENT)
+			return stays(-r) ? 0 : r;
 		if (!slash)
 			break;
 	}
-	free(copy);
+	return 0;
 }
 
 int sv_write_all(int fd, const void *data, size_t len)

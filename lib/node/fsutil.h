@@ -58,8 +58,12 @@ int sv_open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool exact,
  */
 int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact, bool *made);
 
-/* Remove the empty directories of a path from its end upwards, @keep elements from the left stay. Mounts are not entered. */
-void sv_remove_dirs(int dirfd, const char *path, unsigned keep);
+/*
+ * Remove the empty directories of a path from its end upwards, @keep elements from the left stay.
+ * Mounts are not entered. Return: 0, also where some have to stay because of what is in them, or a
+ * negated errno.
+ */
+int sv_remove_dirs(int dirfd, const char *path, unsigned keep);
 
 #define SV_WIPE_MAX (2U << 20) /* bytes of one file */
 

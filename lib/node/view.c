@@ -149,11 +149,14 @@ static int pin_dir(struct prepared *p, int fd, const char *prefix)
 	return sv_each_entry(fd, pin_entry, &walk);
 }
 
-static bool is_same(int fd, const struct stat *st)
+/* Return: 1, 0, or a negated errno. */
+static int is_same(int fd, const struct stat *st)
 {
 	struct stat other;
 
-	return fstat(fd, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
+	if (fstat(fd, &other) < 0)
+		return -errno;
+	return other.st_dev == st->st_dev && other.st_ino == st->st_ino;
 }
 
 static int prepare(struct view *v, const struct sv_view_mount *m, struct prepared *ret)
@@ -188,7 +191,10 @@ static int prepare(struct view *v, const struct sv_view_mount *m, struct prepare
 		if (fstat(fd, &st) < 0)
 			return sv_err_set(v->err, -errno, "cannot stat volume '%s'", m->source);
 		ret->is_dir = S_ISDIR(st.st_mode);
-		if (!ret->is_dir || is_same(root, &st)) {
+		r = ret->is_dir ? is_same(root, &st) : 1;
+		if (r < 0)
+			return sv_err_set(v->err, r, "cannot stat volume '%s'", m->source);
+		if (r > 0) {
 			ret->tree = open_tree(fd, "",
 					      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 			if (ret->tree < 0)
@@ -221,15 +227,12 @@ static int note_shadow(struct view *v, int fd)
 	return 0;
 }
 
-static bool is_shadow(const struct view *v, int fd)
+static bool is_shadow(const struct view *v, dev_t dev)
 {
-	struct stat st;
 	size_t i;
 
-	if (fstat(fd, &st) < 0)
-		return false;
 	for (i = 0; i < v->n_shadows; i++)
-		if (v->shadows[i] == st.st_dev)
+		if (v->shadows[i] == dev)
 			return true;
 	return false;
 }
@@ -500,7 +503,7 @@ static int attach_at(struct view *v, const struct prepared *p)
 		r = attach_prepared(p, fd, "");
 		return r < 0 ? sv_err_set(v->err, r, "cannot mount at \"%s\"", p->target) : 0;
 	}
-	if (!is_shadow(v, fd)) {
+	if (!is_shadow(v, st.st_dev)) {
 		r = cover = rest == p->target + 1 ? cover_root(v) : cover_dir(v, fd);
 		if (r < 0)
 			return sv_err_set(v->err, r, "cannot make room for mountPath \"%s\"",

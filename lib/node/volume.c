@@ -317,38 +317,50 @@ static int link_name(const struct sv_node *n, struct sv_action *action)
 	return r;
 }
 
-static void unlink_one(int dirfd, const char *name, const char *target)
+/* What stands at a path of ours, if anything, is not what we make. */
+static bool is_not_there(int e)
+{
+	return e == ENOENT || e == ENOTDIR || e == ELOOP || e == EXDEV;
+}
+
+static int unlink_one(int dirfd, const char *name, const char *target)
 {
 	char found[PATH_MAX];
 	ssize_t len = readlinkat(dirfd, name, found, sizeof(found) - 1);
 
 	if (len < 0)
-		return;
+		return errno == ENOENT || errno == EINVAL ? 0 : -errno;
 	found[len] = '\0';
-	if (strcmp(found, target) == 0)
-		(void)unlinkat(dirfd, name, 0);
+	return strcmp(found, target) == 0 && unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ?
+		       -errno :
+		       0;
 }
 
 /* Takes back the link of a volume, unless it leads to another one by now. */
-static void unlink_name(const struct sv_node *n, const struct sv_action *action, const char *ns,
-			const char *pod)
+static int unlink_name(const struct sv_node *n, struct sv_action *action, const char *ns,
+		       const char *pod)
 {
 	sv_autofree char *dir = NULL, *target = NULL;
 	sv_autoclose int fd = -1;
+	int r;
 
 	if (!pod || !*pod) /* adopted, and no link led to it */
-		return;
+		return 0;
 	dir = name_dir(ns, pod);
 	target = name_target(action);
 	if (!dir || !target)
-		return;
+		return sv_err_set(&action->err, -ENOMEM, "cannot unlink by name");
 	(void)pthread_mutex_lock(&names_lock);
 	fd = sv_open_on_mount(n->root_fd, dir, O_RDONLY | O_DIRECTORY);
-	if (fd >= 0) {
-		unlink_one(fd, action->volume, target);
-		sv_remove_dirs(n->root_fd, dir, 1);
-	}
+	if (fd < 0)
+		r = is_not_there(-fd) ? 0 : fd;
+	else
+		r = unlink_one(fd, action->volume, target);
+	if (r == 0)
+		r = sv_remove_dirs(n->root_fd, dir, 1);
 	(void)pthread_mutex_unlock(&names_lock);
+	return r < 0 ? sv_err_set(&action->err, r, "cannot unlink '%s/%s'", dir, action->volume) :
+		       0;
 }
 
 /* ---- publishing ---------------------------------------------------------------------------- */
@@ -512,7 +524,7 @@ static int publish_new(const struct sv_node *n, struct sv_action *action)
 		return fault(action, SV_FAULT_WRITE, r);
 	r = attach(n, action, mnt);
 	if (r < 0) {
-		sv_remove_dirs(n->root_fd, action->id, 1); /* what is empty and no mount */
+		(void)sv_remove_dirs(n->root_fd, action->id, 1); /* what is empty and no mount */
 		return r;
 	}
 	action->is_mounted = action->changed = true;
@@ -686,7 +698,7 @@ static int find_volume(const struct sv_node *n, struct sv_action *action, int *r
 		r = bring_back(n, action, moved);
 		if (r < 0)
 			return r;
-		sv_remove_dirs(n->root_fd, moved, 0);
+		(void)sv_remove_dirs(n->root_fd, moved, 0);
 		if (fd >= 0)
 			close(fd);
 		fd = open_last(n, action->id);
@@ -704,7 +716,8 @@ static int sync_volume(const struct sv_node *n, struct sv_action *action)
 	int r = check_root(n, action);
 
 	if (r < 0) {
-		action->covered = true;
+		action->covered =
+			action->fault == SV_FAULT_OCCUPIED; /* or it could not be found out */
 		return r;
 	}
 	r = find_volume(n, action, &target);
@@ -717,8 +730,9 @@ static int sync_volume(const struct sv_node *n, struct sv_action *action)
 		return fault(action, SV_FAULT_MOUNT, r);
 	r = action->is_mounted ? publish_over(n, action, target) : publish_new(n, action);
 	if (r == 0) {
-		unlink_name(n, action, action->former_ns, action->former_pod);
-		r = link_name(n, action);
+		r = unlink_name(n, action, action->former_ns, action->former_pod);
+		if (r == 0)
+			r = link_name(n, action);
 		if (r < 0)
 			action->fault = SV_FAULT_WRITE;
 	}
@@ -785,19 +799,21 @@ static int remove_hidden(const struct sv_node *n, struct sv_action *action, bool
 		r = take_down_at(n, action, moved);
 		if (r <= 0)
 			return r;
-		sv_remove_dirs(n->root_fd, moved, 0);
+		(void)sv_remove_dirs(n->root_fd, moved, 0);
 	}
 }
 
+/* Also where a part of it is gone already: what is left is removed. */
 static int remove_volume(const struct sv_node *n, struct sv_action *action)
 {
 	const char *name;
 	sv_autoclose int parent = open_parent(n, action->id, &name);
-	int r = parent < 0 ? parent : take_down(parent, name, action->id, &action->err);
+	int r = parent < 0 ? parent : take_down(parent, name, action->id, &action->err), unlinked;
 
-	unlink_name(n, action, action->former_ns, action->former_pod);
-	unlink_name(n, action, action->ns, action->pod);
-	if (r == 0 || r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EXDEV)
+	unlinked = unlink_name(n, action, action->former_ns, action->former_pod);
+	if (unlinked == 0)
+		unlinked = unlink_name(n, action, action->ns, action->pod);
+	if (r == 0 || is_not_there(-r))
 		r = remove_hidden(n, action, r == 0);
 	if (r == -EBUSY && action->fault == SV_FAULT_OCCUPIED)
 		return r;
@@ -805,8 +821,12 @@ static int remove_volume(const struct sv_node *n, struct sv_action *action)
 		return fault(action, SV_FAULT_MOUNT,
 			     sv_err_set(&action->err, r, "cannot take down '%s'", action->id));
 	action->is_mounted = false;
-	sv_remove_dirs(n->root_fd, action->id, 1);
-	return 0;
+	if (unlinked < 0)
+		return fault(action, SV_FAULT_WRITE, unlinked);
+	r = sv_remove_dirs(n->root_fd, action->id, 1);
+	return r < 0 ? fault(action, SV_FAULT_WRITE,
+			     sv_err_set(&action->err, r, "cannot remove '%s'", action->id)) :
+		       0;
 }
 
 void sv_volume_carry_out(const struct sv_node *n, struct sv_action *action)
@@ -859,7 +879,7 @@ struct adopter {
 	const struct sv_node *n;
 	struct sv_strmap found; /* target -> struct found */
 	const char *ns, *pod;   /* of the links being swept */
-	bool failed;
+	int failed; /* a negated errno: some link was not seen, and would outlive its volume */
 };
 
 static void found_free(struct found *f)
@@ -951,6 +971,13 @@ static int sweep_pods(void *arg, int dirfd, const char *name, unsigned char type
 	return 0;
 }
 
+/* What is gone, or is not what we make, is no trouble. */
+static void note_unseen(struct adopter *a, int e)
+{
+	if (e != 0 && e != EINVAL && !is_not_there(e))
+		a->failed = -e;
+}
+
 static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type)
 {
 	struct adopter *a = arg;
@@ -959,8 +986,10 @@ static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type
 	struct found *f;
 
 	(void)type;
-	if (len < 0)
+	if (len < 0) {
+		note_unseen(a, errno);
 		return 0;
+	}
 	target[len] = '\0';
 	f = sv_strmap_get(&a->found, target);
 	if (!f || strcmp(strrchr(target, '/') + 1, name) != 0) { /* or one that was half made */
@@ -971,7 +1000,8 @@ static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type
 		return 0;
 	f->ns = strdup(a->ns);
 	f->pod = strdup(a->pod);
-	a->failed = a->failed || !f->ns || !f->pod;
+	if (!f->ns || !f->pod)
+		a->failed = -ENOMEM;
 	return 0;
 }
 
@@ -982,15 +1012,17 @@ static int sweep_names(void *arg, int dirfd, const char *name, unsigned char typ
 	sv_autoclose int fd = sv_open_here(dirfd, name);
 
 	(void)type;
-	if (fd < 0)
+	if (fd < 0) {
+		note_unseen(a, -fd);
 		return 0;
+	}
 	if (!a->ns) {
 		a->ns = name;
-		(void)sv_each_entry(fd, sweep_names, a);
+		note_unseen(a, -sv_each_entry(fd, sweep_names, a));
 		a->ns = NULL;
 	} else {
 		a->pod = name;
-		(void)sv_each_entry(fd, sweep_link, a);
+		note_unseen(a, -sv_each_entry(fd, sweep_link, a));
 	}
 	(void)unlinkat(dirfd, name, AT_REMOVEDIR);
 	return 0;
@@ -1009,10 +1041,8 @@ int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *e
 		if (pods >= 0)
 			(void)sv_each_entry(pods, sweep_pods, &depth);
 		names = sv_open_here(n->root_fd, "by-name");
-		if (names >= 0)
-			(void)sv_each_entry(names, sweep_names, &a);
-		if (a.failed)
-			r = -ENOMEM;
+		note_unseen(&a, names < 0 ? -names : -sv_each_entry(names, sweep_names, &a));
+		r = a.failed;
 	}
 	for (i = 0; i < a.found.n; i++) {
 		struct found *f = a.found.entries[i].value;

@@ -394,6 +394,57 @@ def check_updated_with_leftovers(scene):
         check_eq(harness.read_file(os.path.join(path, "k")), n.encode(), "content of " + n)
 
 
+# ---- what is seen meanwhile ------------------------------------------------------------------
+
+GRACE_MS = 2000  # readers are much faster, also on a busy machine
+
+# Paths that are always there, and others that come, go, and change from file to directory.
+PATHS = (("set", "stay/always", "one", "flip"), ("set", "stay/always", "two/deep/file", "flip/in"),
+         ("set", "stay/always", "one", "two/deep/other", "flip/on"))
+
+
+def numbered(n):
+    """Secret and Pod of generation @n, as tests/torture/reader.h wants them."""
+    paths = PATHS[n % len(PATHS)]
+    data = {p.replace("/", "."): b"%d\n" % n + b"filling " * 600 for p in paths}
+    data["set"] = b"%d\n" % n + b"".join(p.encode() + b"\n" for p in paths)
+    items = [{"key": p.replace("/", "."), "path": p} for p in paths]
+    return secret("torn", data), pod("torn", {"v": {"secretName": "torn", "items": items}})
+
+
+@suite.test
+def readers_while_manifests_change():
+    with Daemon(args=["--generation-grace", "%dms" % GRACE_MS]) as d:
+        d.put_objects("torn.yaml", *numbered(1))
+        v = d.wait_published("default", "torn", "v")
+        first = v["generation"]
+        with subprocess.Popen([os.path.join(harness.options.build, "tests/torture/readers"),
+                               v["path"], str(GRACE_MS * 3 // 4)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as readers:
+            check_eq(readers.stdout.readline(), "looking\n", "the readers")
+            end = time.monotonic() + harness.options.long
+            n = 1
+            while time.monotonic() < end and readers.poll() is None:
+                n += 1
+                d.put_objects("torn.yaml", *numbered(n))
+            poll_until(lambda: harness.read_file(os.path.join(v["path"], "stay/always"))
+                       .startswith(b"%d\n" % n), "the last content")
+            poll_until(lambda: sum(f.startswith("..2") for f in os.listdir(v["path"])) == 1,
+                       "the end of old generations")
+            last = d.volume("default", "torn", "v")["generation"]
+            seen = readers.communicate()[0]
+        check("broken" not in seen, seen)
+        check_eq(readers.returncode, 0, "the readers' exit status")
+        words = dict(line.split(" ", 1) for line in seen.splitlines())
+        check(words["moves"] in ("unknown", str(last - first)),
+              "%d generations, and ..data moved %s times" % (last - first, words["moves"]))
+        check(all(int(n) > 20 for n in words["passes"].split()), "few looks: " + words["passes"])
+        check(last - first > 5, "only %d generations" % (last - first))
+        if harness.options.verbose or harness.options.long > 10:
+            print("    %d generations of %d manifests, looked %s times"
+                  % (last - first, n, words["passes"]))
+
+
 # ---- at random -------------------------------------------------------------------------------
 
 

@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -56,6 +58,24 @@ enum function {
 	F_FGETXATTR,
 	F_GETRANDOM,
 	F_TABLE,
+	F_ACCEPT,
+	F_SOCKET,
+	F_BIND,
+	F_LISTEN,
+	F_GETSOCKOPT,
+	F_LSTAT,
+	F_CHMOD,
+	F_UNLINK,
+	F_FCNTL,
+	F_INOTIFY_INIT,
+	F_INOTIFY_ADD,
+	F_QUEUE_WORK,
+	F_RECV,
+	F_SEND,
+	F_UNSHARE,
+	F_MOUNT,
+	F_MKNODAT,
+	F_PIVOT_ROOT,
 	N_FUNCTIONS,
 };
 
@@ -95,11 +115,29 @@ static const struct {
 	[F_FGETXATTR] = { "fgetxattr", { EIO, ENOMEM } },
 	[F_GETRANDOM] = { "getrandom", { EAGAIN } },
 	[F_TABLE] = { "mnt_table_parse_file", { EMFILE, ENOMEM } },
+	[F_ACCEPT] = { "accept4", { EMFILE, ENFILE, ENOMEM, EINTR } },
+	[F_SOCKET] = { "socket", { EMFILE, ENFILE } },
+	[F_BIND] = { "bind", { ENOSPC, EIO } },
+	[F_LISTEN] = { "listen", { ENOMEM } },
+	[F_GETSOCKOPT] = { "getsockopt", { ENOMEM } },
+	[F_LSTAT] = { "lstat", { EIO, ENOMEM } },
+	[F_CHMOD] = { "chmod", { EPERM, EIO } },
+	[F_UNLINK] = { "unlink", { EIO, EBUSY } },
+	[F_FCNTL] = { "fcntl", { EAGAIN, EMFILE } },
+	[F_INOTIFY_INIT] = { "inotify_init1", { EMFILE, ENFILE } },
+	[F_INOTIFY_ADD] = { "inotify_add_watch", { ENOSPC, ENOMEM } },
+	[F_QUEUE_WORK] = { "uv_queue_work", { ENOMEM } },
+	[F_RECV] = { "recv", { EINTR, ECONNRESET } },
+	[F_UNSHARE] = { "unshare", { EPERM, ENOSPC } },
+	[F_MOUNT] = { "mount", { EPERM, ENOMEM } },
+	[F_MKNODAT] = { "mknodat", { ENOSPC, EPERM } },
+	[F_PIVOT_ROOT] = { "pivot_root", { EBUSY, EPERM } },
+	[F_SEND] = { "send", { EINTR, EPIPE, PARTLY } },
 };
 
 static struct {
 	struct fault_loop now;
-	bool on;
+	bool on, aside, lasting;
 	unsigned calls; /* counted so far */
 	int function;   /* that was made to fail, or -1 */
 	int err;
@@ -111,12 +149,16 @@ static bool strikes(enum function f)
 {
 	const struct fault_loop *now = &state.now;
 
-	if (!state.on || (now->scope != FAULT_ALL && f != F_MALLOC))
+	if (!state.on || state.aside ||
+	    (now->scope != FAULT_ALL && now->scope != FAULT_DAEMON && f != F_MALLOC))
 		return false;
 	if (++state.calls == now->call) {
 		state.function = (int)f;
 		state.err = functions[f].errnos[now->variant];
-	} else if (state.function != (int)f || !now->lasting) {
+		if (state.err == 0) /* chosen at random, and there are not as many */
+			state.err = functions[f].errnos[0];
+		state.lasting = now->lasting && state.err != EINTR && state.err != EAGAIN;
+	} else if (state.function != (int)f || !state.lasting) {
 		return false;
 	}
 	if (state.err == PARTLY)
@@ -151,8 +193,18 @@ bool fault_next(struct fault_loop *loop)
 		return true;
 	}
 	loop->variant = 0;
-	loop->call++;
+	loop->call += loop->stride ? loop->stride : 1;
 	return true;
+}
+
+void fault_aside(bool begins)
+{
+	state.aside = begins;
+}
+
+unsigned fault_stride(unsigned runs)
+{
+	return getenv("FAULT_EVERY") || state.calls <= runs ? 1 : state.calls / runs;
 }
 
 void fault_on(const struct fault_loop *loop)
@@ -192,7 +244,7 @@ const char *fault_text(void)
 	(void)snprintf(text, sizeof(text), "%s(), call %u of all: %s%s",
 		       functions[state.function].name, state.now.call,
 		       state.err == PARTLY ? "a part only" : strerrorname_np(state.err),
-		       state.now.lasting ? ", and later ones" : "");
+		       state.lasting ? ", and later ones" : "");
 	return text;
 }
 
@@ -291,12 +343,17 @@ void free(void *p)
 	REAL(free)(p);
 }
 
+static bool spares_copies(void)
+{
+	return state.now.scope == FAULT_NO_COPIES || state.now.scope == FAULT_DAEMON;
+}
+
 static char *copy(const char *s, size_t len, const char *caller)
 {
 	bool ours = caller >= __executable_start && caller < etext;
 	char *p;
 
-	if ((ours || state.now.scope != FAULT_NO_COPIES) && strikes(F_MALLOC))
+	if ((ours || !spares_copies()) && strikes(F_MALLOC))
 		return NULL;
 	p = counted(REAL(malloc)(len + 1));
 	if (!p)
@@ -359,6 +416,72 @@ WRAP(F_FSETXATTR, int, fsetxattr, (int fd, const char *k, const void *v, size_t 
 WRAP(F_FGETXATTR, ssize_t, fgetxattr, (int fd, const char *k, void *v, size_t n), (fd, k, v, n))
 WRAP(F_GETRANDOM, ssize_t, getrandom, (void *b, size_t n, unsigned flags), (b, n, flags))
 
+WRAP(F_ACCEPT, int, accept4, (int fd, struct sockaddr *a, socklen_t *n, int flags),
+     (fd, a, n, flags))
+WRAP(F_SOCKET, int, socket, (int domain, int type, int protocol), (domain, type, protocol))
+WRAP(F_BIND, int, bind, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
+WRAP(F_LISTEN, int, listen, (int fd, int n), (fd, n))
+WRAP(F_GETSOCKOPT, int, getsockopt, (int fd, int level, int name, void *v, socklen_t *n),
+     (fd, level, name, v, n))
+WRAP(F_LSTAT, int, lstat, (const char *p, struct stat *st), (p, st))
+WRAP(F_CHMOD, int, chmod, (const char *p, mode_t m), (p, m))
+WRAP(F_UNLINK, int, unlink, (const char *p), (p))
+WRAP(F_UNSHARE, int, unshare, (int flags), (flags))
+WRAP(F_MOUNT, int, mount,
+     (const char *from, const char *to, const char *type, unsigned long flags, const void *data),
+     (from, to, type, flags, data))
+WRAP(F_MKNODAT, int, mknodat, (int fd, const char *p, mode_t m, dev_t dev), (fd, p, m, dev))
+WRAP(F_INOTIFY_INIT, int, inotify_init1, (int flags), (flags))
+WRAP(F_INOTIFY_ADD, int, inotify_add_watch, (int fd, const char *p, uint32_t mask), (fd, p, mask))
+
+/* Locks and leases: one int, or none that counts. */
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...)
+{
+	va_list ap;
+	int arg;
+
+	va_start(ap, command);
+	arg = va_arg(ap, int);
+	va_end(ap);
+	return strikes(F_FCNTL) ? -1 : __real_fcntl(fd, command, arg);
+}
+
+bool fault_strikes_work(void)
+{
+	return strikes(F_QUEUE_WORK);
+}
+
+long __real_syscall(long number, ...);
+
+/* libmicrohttpd's, as the program's functions come before those of the C library. */
+ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+	return strikes(F_RECV) ? -1 : recvfrom(fd, buf, n, flags, NULL, NULL);
+}
+
+ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	if (strikes(F_SEND)) {
+		if (state.err != PARTLY)
+			return -1;
+		n = n > 1 ? 1 : n;
+	}
+	return sendto(fd, buf, n, flags, NULL, 0);
+}
+
+/* The head and the body of an answer together; sd_notify() too. */
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	if (strikes(F_SEND)) {
+		if (state.err != PARTLY)
+			return -1;
+		return sendto(fd, m->msg_iov->iov_base, 1, flags, NULL, 0);
+	}
+	return (ssize_t)__real_syscall(SYS_sendmsg, (long)fd, m, (long)flags);
+}
+
 #define WRAP_POINTER(f, type, name, params, args)              \
 	type __real_##name params;                             \
 	type __wrap_##name params;                             \
@@ -409,8 +532,7 @@ int __wrap_open(const char *path, int flags, ...)
 	return strikes(F_OPEN) ? -1 : __real_open(path, flags, mode);
 }
 
-/* The code uses it for openat2(2), which has four arguments. */
-long __real_syscall(long number, ...);
+/* The code uses it for openat2(2), which has four arguments, and pivot_root(2). */
 long __wrap_syscall(long number, ...);
 long __wrap_syscall(long number, ...)
 {
@@ -424,6 +546,8 @@ long __wrap_syscall(long number, ...)
 	va_end(ap);
 	if (number == SYS_openat2 && strikes(F_OPENAT2))
 		return -1;
+	if (number == SYS_pivot_root && strikes(F_PIVOT_ROOT))
+		return -1;
 	return __real_syscall(number, a[0], a[1], a[2], a[3]);
 }
 
@@ -432,9 +556,13 @@ ssize_t __wrap_read(int fd, void *buf, size_t n);
 ssize_t __wrap_read(int fd, void *buf, size_t n)
 {
 	if (strikes(F_READ)) {
+		ssize_t got;
+
 		if (state.err != PARTLY)
 			return -1;
-		n = n > 1 ? 1 : n;
+		got = __real_read(fd, buf, n > 1 ? 1 : n);
+		if (got >= 0 || errno != EINVAL) /* inotify has no parts of events */
+			return got;
 	}
 	return __real_read(fd, buf, n);
 }

@@ -17,6 +17,7 @@ enum fault_scope {
 	FAULT_ALLOCATIONS, /* only memory */
 	FAULT_NO_COPIES, /* the same, but for strdup() in libraries: json-c 0.16 does not bear it */
 	FAULT_ALL,       /* system calls as well */
+	FAULT_DAEMON,    /* system calls and memory, but for such copies */
 };
 
 struct fault_loop {
@@ -25,6 +26,7 @@ struct fault_loop {
 	unsigned variant; /* which errno, from 0 */
 	bool lasting;     /* and all later calls of that function */
 	unsigned fired;   /* how many runs had a failure */
+	unsigned stride;  /* only every so manieth call; 0: every one */
 	bool begun;
 };
 
@@ -35,6 +37,21 @@ bool fault_next(struct fault_loop *loop);
 /* From here to fault_off(), calls are counted and one fails. */
 void fault_on(const struct fault_loop *loop);
 void fault_off(void);
+
+/* In between the test itself does something: not counted, and not to fail. */
+void fault_aside(bool begins);
+
+/*
+ * A stride with which about @runs runs are made: the last run, in which nothing failed, says how
+ * many calls there are. 1 if FAULT_EVERY is in the environment.
+ */
+unsigned fault_stride(unsigned runs);
+
+/* The clocks tell the time again (virtual.c): what measures a test wants it so. */
+void fault_real_time(void);
+
+/* For virtual.c: is this job not to be taken by the thread pool? */
+bool fault_strikes_work(void);
 
 /* What failed in the last run: "openat() number 3 of all calls: EMFILE", or "" if nothing did. */
 const char *fault_text(void);

@@ -101,7 +101,7 @@ static void check_action(const struct sv_action *action, const struct sv_actual 
 		fuzz_check_plan(w->pod, action->plan, opts.volume_size_limit);
 		break;
 	case SV_ACTION_REMOVE:
-		MUST((!w || !w->used) && a->mounted && may_go(a));
+		MUST((!w || !w->used) && (a->mounted || a->littered) && may_go(a));
 		break;
 	case SV_ACTION_CLEAN:
 		MUST(w && w->used && a->mounted && action->n_clean > 0);

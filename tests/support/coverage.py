@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Line and branch coverage of lib/, from what a build with --coverage has counted.
 
-coverage.py --build DIR [--under lib/] [--functions N]
+coverage.py --build DIR [--under lib/] [--strict]
+
+Every function with lines that no test has reached is listed with the reason from `unreached` beside
+this file, or as not explained; with --strict the latter is a failure.
 """
 
 import argparse
@@ -27,7 +30,7 @@ class File:
                 sum(n > 0 for n in self.branches.values()), len(self.branches))
 
     def missed(self, first, last):
-        return sum(first <= line <= last and not n for line, n in self.lines.items())
+        return [line for line, n in sorted(self.lines.items()) if first <= line <= last and not n]
 
 
 def notes_below(build):
@@ -70,12 +73,40 @@ def row(name, numbers):
           % (name, percent(seen, lines), lines, percent(taken, branches), branches))
 
 
+def read_reasons():
+    """{(file, function): why some of its lines are not reached}"""
+    reasons = {}
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "unreached"),
+              encoding="utf-8") as f:
+        for line in f:
+            if line.strip() and not line.startswith("#"):
+                where, why = line.strip().split(": ", 1)
+                reasons[tuple(where.split(" "))] = why
+    return reasons
+
+
+def print_unreached(files):
+    """What no test reaches, and why. Returns how many functions nobody has an explanation for."""
+    reasons, unexplained = read_reasons(), 0
+    print("\nlines that no test reaches:")
+    for name in sorted(files):
+        for function, (first, last, _) in sorted(files[name].functions.items(),
+                                                 key=lambda item: item[1]):
+            missed = files[name].missed(first, last)
+            if not missed:
+                continue
+            why = reasons.get((name, function))
+            unexplained += why is None
+            print("  %s:%s %s: %s" % (name, ",".join(map(str, missed)), function,
+                                      why or "NOT EXPLAINED"))
+    return unexplained
+
+
 def main():
     parser = argparse.ArgumentParser(description="coverage of a build")
     parser.add_argument("--build", required=True)
     parser.add_argument("--under", default="lib/")
-    parser.add_argument("--functions", type=int, default=12, metavar="N",
-                        help="how many of the functions that miss most")
+    parser.add_argument("--strict", action="store_true", help="all must be explained")
     args = parser.parse_args()
     files = collections.defaultdict(File)
     for path in sorted(notes_below(os.path.abspath(args.build))):
@@ -89,17 +120,12 @@ def main():
         if numbers[1]:
             row(name, numbers)
             total = [a + b for a, b in zip(total, numbers)]
-    worst = sorted(((f.missed(first, last), name, function, first, times)
-                    for name, f in files.items()
-                    for function, (first, last, times) in f.functions.items()), reverse=True)
-    print("\nlines not executed, by function:")
-    for missed, name, function, first, times in worst[:args.functions]:
-        if missed:
-            print("%4d  %s:%d: %s%s" % (missed, name, first, function,
-                                        "" if times else " (never called)"))
+    unexplained = print_unreached(files)
     print()
     row("total of " + args.under, total)
-    return 0
+    print("%d functions have lines that no test reaches and that nobody has explained"
+          % unexplained)
+    return 1 if unexplained and args.strict else 0
 
 
 if __name__ == "__main__":

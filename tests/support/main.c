@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main() of every unit test program; libcheck prints the summary that tests/run counts. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "support.h"
+
+void t_add_test(TCase *t, const char *name, const TTest *test, int n)
+{
+	const char *only = getenv("T_ONLY");
+
+	if (only && !strstr(name, only))
+		return;
+	if (n == 1)
+		tcase_add_test(t, test);
+	else
+		tcase_add_loop_test(t, test, 0, n);
+}
 
 int main(void)
 {

@@ -34,8 +34,10 @@ void t_add_tests(TCase *t);
 	const char t_name[] = #name; \
 	void t_add_tests(TCase *t)
 
-#define T_TEST(test) tcase_add_test(t, test)
-#define T_EACH(test, table) tcase_add_loop_test(t, test, 0, (int)SV_ARRAY_SIZE(table))
+#define T_TEST(test) t_add_test(t, #test, test, 1)
+#define T_EACH(test, table) t_add_test(t, #test, test, (int)SV_ARRAY_SIZE(table))
+/* With T_ONLY in the environment only tests whose name contains it are run. */
+void t_add_test(TCase *t, const char *name, const TTest *test, int n);
 /* Around every test of the program, in its own process. */
 #define T_AROUND(setup, teardown) tcase_add_checked_fixture(t, setup, teardown)
 

@@ -45,6 +45,18 @@ START_TEST(values_are_made_printable_and_cut)
 }
 END_TEST
 
+START_TEST(fields_and_messages_have_an_end)
+{
+	sv_autofree char *endless = t_repeat('a', 100000);
+	sv_autocomplaints struct sv_complaints c = { 0 };
+
+	sv_complain(&c, SV_DECODE, endless, NULL, "%s", endless);
+	ck_assert_uint_lt(strlen(c.items[0].field), 8192);
+	ck_assert_uint_lt(strlen(c.items[0].message), 16384);
+	t_contains(c.items[0].message, "aaa…");
+}
+END_TEST
+
 START_TEST(what_is_too_much_is_counted_and_dropped)
 {
 	sv_autocomplaints struct sv_complaints c = { 0 };
@@ -81,6 +93,7 @@ T_SUITE(complaint)
 {
 	T_TEST(texts_read_as_the_api_servers_do);
 	T_TEST(values_are_made_printable_and_cut);
+	T_TEST(fields_and_messages_have_an_end);
 	T_TEST(what_is_too_much_is_counted_and_dropped);
 	T_EACH(categories_have_the_api_servers_names, categories);
 }

@@ -896,6 +896,57 @@ START_TEST(pods_are_equal_if_nothing_that_we_keep_differs)
 }
 END_TEST
 
+#define HEAD "metadata: {name: p, uid: u}\n"
+#define SPEC(more, of_container)                                                              \
+	HEAD "spec: {" more " containers: [{name: c, image: i, command: [sh], args: [a, b], " \
+	     "env: [{name: A, value: v}]" of_container "}]}\n"
+
+/* Each differs from the first in one thing. */
+static const char *const variants[] = {
+	SPEC("", ""),
+	SPEC("securityContext: {supplementalGroups: [1]},", ""),
+	SPEC("securityContext: {runAsUser: 1},", ""),
+	SPEC("", ", envFrom: [{secretRef: {name: s}}]"),
+	SPEC("", ", volumeMounts: []}, {name: d, image: i"),
+	HEAD "spec: {containers: [{name: c, image: i, command: [bash], args: [a, b], "
+	     "env: [{name: A, value: v}]}]}\n",
+	HEAD "spec: {containers: [{name: c, image: i, command: [sh], args: [a], "
+	     "env: [{name: A, value: v}]}]}\n",
+	HEAD "spec: {containers: [{name: c, image: i, command: [sh], args: [a, b], "
+	     "env: [{name: A, value: w}]}]}\n",
+	HEAD "spec: {containers: [{name: c, image: i, command: [sh], args: [a, b], "
+	     "env: [{name: B, value: v}]}]}\n",
+	HEAD "spec: {containers: [{name: c, image: i, command: [sh], args: [a, b], "
+	     "env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]}]}\n",
+	HEAD "spec: {containers: [{name: c, image: i, command: [sh], args: [a, b]}]}\n",
+};
+
+START_TEST(what_an_environment_is_made_of_makes_pods_differ)
+{
+	sv_autopod struct sv_pod *a = t_pod_yaml(variants[0]), *b = t_pod_yaml(variants[_i]);
+
+	ck_assert_int_eq(sv_pod_equal(a, b), _i == 0);
+	ck_assert_int_eq(sv_pod_equal(b, a), _i == 0);
+}
+END_TEST
+
+START_TEST(groups_and_labels_are_compared_one_by_one)
+{
+	static const char text[] =
+		"metadata: {name: p, uid: u, labels: {l: '%d'}}\n"
+		"spec: {securityContext: {supplementalGroups: [%d]}, "
+		"containers: [{name: c, image: i, env: [{name: A, "
+		"valueFrom: {fieldRef: {fieldPath: \"metadata.labels['l']\"}}}]}]}\n";
+	sv_autofree char *text_a = sv_asprintf(text, 1, 1), *text_b = sv_asprintf(text, 2, 1),
+			 *text_c = sv_asprintf(text, 1, 2);
+	sv_autopod struct sv_pod *a = t_pod_yaml(text_a), *b = t_pod_yaml(text_b),
+				 *c = t_pod_yaml(text_c);
+
+	ck_assert(!sv_pod_equal(a, b));
+	ck_assert(!sv_pod_equal(a, c));
+}
+END_TEST
+
 START_TEST(secrets_are_equal_if_nothing_differs)
 {
 	static const struct {
@@ -944,5 +995,7 @@ T_SUITE(decode)
 	T_TEST(options_change_what_is_allowed);
 	T_TEST(complaints_know_their_line);
 	T_EACH(pods_are_equal_if_nothing_that_we_keep_differs, pairs);
+	T_EACH(what_an_environment_is_made_of_makes_pods_differ, variants);
+	T_TEST(groups_and_labels_are_compared_one_by_one);
 	T_TEST(secrets_are_equal_if_nothing_differs);
 }

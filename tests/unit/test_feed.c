@@ -44,11 +44,12 @@ static void add_number(unsigned n)
 static void expect_next(uint64_t *pos, const char *want)
 {
 	bool lost = true;
-	const char *line = sv_feed_next(&feed, SV_TOPIC_PODS, pos, &lost);
+	const struct sv_feed_entry *e = sv_feed_next(&feed, SV_TOPIC_PODS, pos, &lost);
 	sv_autofree char *whole = sv_asprintf("{\"type\":\"ADDED\",\"object\":\"%s\"}\n", want);
 
 	ck_assert(!lost);
-	ck_assert_pstr_eq(line, whole);
+	ck_assert_ptr_nonnull(e);
+	ck_assert_pstr_eq(e->line, whole);
 }
 
 static void expect_lost(uint64_t *pos, bool want)

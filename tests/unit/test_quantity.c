@@ -10,6 +10,7 @@ static const struct {
 	const char *text;
 	int64_t want; /* ms */
 } durations[] = {
+	{ "87840h1ns", BAD }, /* each part is within the limit */
 	{ "0", 0 },
 	{ "0s", 0 },
 	{ "300ms", 300 },

@@ -97,10 +97,35 @@ START_TEST(a_range_begins_at_the_first_key_that_is_not_smaller)
 }
 END_TEST
 
+START_TEST(a_pair_is_found_like_its_key)
+{
+	/* '-' and '.' come before '/', letters after it */
+	static const char *const pairs[] = { "a-b/c", "a.b/c", "a/b", "a/c", "ab/c", "b/a" };
+	struct sv_strmap m = { NULL, 0, 0 };
+	size_t i;
+
+	ck_assert_ptr_null(sv_strmap_get_pair(&m, "a", "b"));
+	for (i = 0; i < SV_ARRAY_SIZE(pairs); i++)
+		ck_assert_int_eq(sv_strmap_put(&m, pairs[i], (void *)pairs[i]), 0);
+	for (i = 0; i < SV_ARRAY_SIZE(pairs); i++) {
+		size_t n = strcspn(pairs[i], "/");
+		sv_autofree char *a = strndup(pairs[i], n);
+
+		ck_assert_ptr_eq(sv_strmap_get_pair(&m, a, pairs[i] + n + 1), pairs[i]);
+		ck_assert_ptr_null(sv_strmap_get_pair(&m, a, "z"));
+		ck_assert_ptr_null(sv_strmap_get_pair(&m, a, ""));
+	}
+	ck_assert_ptr_null(sv_strmap_get_pair(&m, "", "c"));
+	ck_assert_ptr_null(sv_strmap_get_pair(&m, "a-", "c"));
+	sv_strmap_done(&m);
+}
+END_TEST
+
 T_SUITE(strmap)
 {
 	T_TEST(walking_is_in_the_order_of_the_keys);
 	T_TEST(an_equal_key_replaces_key_and_value);
 	T_TEST(what_is_removed_is_gone_and_the_rest_is_there);
 	T_TEST(a_range_begins_at_the_first_key_that_is_not_smaller);
+	T_TEST(a_pair_is_found_like_its_key);
 }

@@ -248,6 +248,7 @@ static const struct {
 	{ "a: 1\n---\nb: *nope\n", 3, "unknown anchor" },
 	{ "a: &x 1\n---\nb: *x\n", 3, "unknown anchor" }, /* anchors are a document's own */
 	{ "a: &x [*x]\n", 1, "unknown anchor" },
+	{ "<<: {a: 1}\nb: 2\n<<: {c: 3}\n", 3, "a map has two merge keys" },
 	{ "a: 1\n~: 2\n", 2, "unsupported map key: null" },
 	{ "a: 1\n?\n: 2\n", 2, "unsupported map key: null" },
 	{ "? [a]\n: 1\n", 1, "unsupported map key" },
