@@ -160,32 +160,21 @@ void sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a)
 	a->timed = true;
 }
 
-/* Is it time? If not, *next is lowered to how long that takes. */
-static bool is_time(int64_t t, int64_t now_ms, int64_t *next)
+static bool is_due(const struct sv_actual *a, int64_t now_ms)
 {
-	if (t <= now_ms)
-		return true;
-	if (*next < 0 || t - now_ms < *next)
-		*next = t - now_ms;
-	return false;
-}
-
-/* Every time counts: what is due may have to wait, and must not hide what will be. */
-static bool is_due(const struct sv_actual *a, int64_t now_ms, int64_t *next)
-{
-	bool due = a->retry_ms != 0 && is_time(a->retry_ms, now_ms, next);
+	bool due = a->retry_ms != 0 && a->retry_ms <= now_ms;
 	size_t i;
 
-	for (i = 0; i < a->n_old; i++)
-		due = is_time(a->old[i].due_ms, now_ms, next) || due;
+	for (i = 0; i < a->n_old && !due; i++)
+		due = a->old[i].due_ms <= now_ms;
 	return due;
 }
 
 int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms)
 {
-	int64_t next = -1;
 	size_t i = 0;
 
+	s->woken_ms = now_ms;
 	while (i < s->n_timed) {
 		struct sv_actual *a = s->timed[i];
 
@@ -194,20 +183,30 @@ int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms)
 			s->timed[i] = s->timed[--s->n_timed];
 			continue;
 		}
-		if (is_due(a, now_ms, &next))
+		if (is_due(a, now_ms))
 			/* a busy one is looked at when it is done */
 			sv_actuals_enqueue(s, a, false);
 		i++;
 	}
-	return next;
+	return sv_actuals_wait(s, now_ms);
+}
+
+/* Every time counts: what was due may have to wait, and must not hide what will be. */
+static void note_next(const struct sv_actuals *s, int64_t t, int64_t *next)
+{
+	if (t > s->woken_ms && (*next < 0 || t < *next))
+		*next = t;
 }
 
 int64_t sv_actuals_wait(const struct sv_actuals *s, int64_t now_ms)
 {
 	int64_t next = -1;
-	size_t i;
+	size_t i, j;
 
-	for (i = 0; i < s->n_timed; i++)
-		(void)is_due(s->timed[i], now_ms, &next);
-	return next;
+	for (i = 0; i < s->n_timed; i++) {
+		note_next(s, s->timed[i]->retry_ms, &next);
+		for (j = 0; j < s->timed[i]->n_old; j++)
+			note_next(s, s->timed[i]->old[j].due_ms, &next);
+	}
+	return next < 0 ? -1 : next > now_ms ? next - now_ms : 0;
 }

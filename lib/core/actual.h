@@ -99,6 +99,7 @@ struct sv_actuals {
 	struct sv_actual_queue queues[2]; /* what is to go, and the rest */
 	struct sv_actual **timed;         /* records with a retry or old generations; unordered */
 	size_t n_timed, cap_timed;
+	int64_t woken_ms; /* monotonic: what was due by then has been enqueued */
 };
 
 void sv_actuals_init(struct sv_actuals *s);
@@ -117,9 +118,9 @@ struct sv_actual *sv_actuals_dequeue(struct sv_actuals *s);
 
 /* Remember that something will be due for this record. */
 void sv_actuals_note_time(struct sv_actuals *s, struct sv_actual *a);
-/* Enqueue every record with something due. Return: ms until the next, -1 if there is none. */
+/* Enqueue every record with something due. Return: as sv_actuals_wait(). */
 int64_t sv_actuals_wake(struct sv_actuals *s, int64_t now_ms);
-/* The same, and nothing is enqueued: what has come to be due meanwhile counts. */
+/* ms until the next thing that the last sv_actuals_wake() has not seen is due; -1 if there is none. */
 int64_t sv_actuals_wait(const struct sv_actuals *s, int64_t now_ms);
 
 #endif

@@ -641,9 +641,13 @@ START_TEST(an_old_generation_stays_for_the_grace)
 	succeed(look_for(SV_ACTION_SYNC));
 	ck_assert_uint_eq(record()->n_old, 1);
 	ck_assert_int_eq(sv_actuals_wake(&s, now), GRACE);
+	ck_assert_int_eq(sv_actuals_wait(&s, now + 1), GRACE - 1);
 	now += GRACE - 1;
 	expect_idle();
 	now += 1;
+	ck_assert_int_eq(sv_actuals_wait(&s, now), 0); /* nobody has been told */
+	ck_assert_int_eq(sv_actuals_wait(&s, now + 7), 0);
+	ck_assert_int_eq(sv_actuals_wake(&s, now), -1);
 	action = look_for(SV_ACTION_CLEAN);
 	ck_assert_uint_eq(action->n_clean, 1);
 	ck_assert_str_eq(action->clean[0].data_dir, "..2026.1");
