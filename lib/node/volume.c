@@ -946,7 +946,9 @@ static int is_ours(const struct sv_node *n, const struct found *f)
 	fd = open_last(n, id);
 	if (fd == -EXDEV)
 		return 1;
-	return fd < 0 ? fd : sv_tmpfs_is_volume(fd, id);
+	if (fd < 0) /* unmounted since the table was read, say */
+		return is_not_there(-fd) ? 0 : fd;
+	return sv_tmpfs_is_volume(fd, id);
 }
 
 /*
