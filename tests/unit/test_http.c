@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP client: how many connections it makes for many requests that stay open. */
+#define _GNU_SOURCE
+#include "../../daemon/source/http.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../support/apiserver.h"
+#include "../support/support.h"
+
+#define N_MAX 64
+#define WATCH "/api/v1/pods?watch=1"
+
+static uv_loop_t loop;
+static struct t_api *api, *other;
+static struct sv_http *http;
+static struct sv_http_request *open_requests[N_MAX];
+static unsigned heads, ends;
+
+static void use(const struct t_api *server)
+{
+	sv_autofree char *url = strdup(t_api_url(server));
+	const struct sv_kube_access access = { .server = url };
+
+	ck_assert_ptr_nonnull(url);
+	ck_assert_int_eq(sv_http_set_access(http, &access), 0);
+}
+
+static void setup(void)
+{
+	memset(open_requests, 0, sizeof(open_requests));
+	heads = ends = 0;
+	ck_assert_int_eq(uv_loop_init(&loop), 0);
+	api = t_api_new(&loop);
+	other = t_api_new(&loop);
+	ck_assert_int_eq(sv_http_new(&loop, &http, NULL), 0);
+	use(api);
+}
+
+static void teardown(void)
+{
+	sv_http_stop(http);
+	t_api_stop(api);
+	t_api_stop(other);
+	ck_assert_int_eq(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	sv_http_free(http);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+}
+
+static void on_head(void *arg, int code)
+{
+	(void)arg;
+	ck_assert_int_eq(code, 200);
+	heads++;
+}
+
+static void on_done(void *arg, const struct sv_http_end *end)
+{
+	struct sv_http_request **place = arg;
+
+	ck_assert_str_eq(end->text, "");
+	*place = NULL;
+	ends++;
+}
+
+static void start(size_t i, enum sv_http_verb verb, const char *path)
+{
+	const struct sv_http_call call = { .verb = verb,
+					   .path = path,
+					   .head = on_head,
+					   .done = on_done,
+					   .arg = &open_requests[i] };
+
+	open_requests[i] = sv_http_start(http, &call);
+	ck_assert_ptr_nonnull(open_requests[i]);
+}
+
+static bool all_begun(void *arg)
+{
+	return heads == *(const unsigned *)arg;
+}
+
+static bool all_ended(void *arg)
+{
+	return ends == *(const unsigned *)arg;
+}
+
+static void until_begun(unsigned n)
+{
+	t_api_until(api, all_begun, &n, "not every request is answered");
+}
+
+static void until_ended(unsigned n)
+{
+	t_api_until(api, all_ended, &n, "not every request ends");
+}
+
+/* ---- what is decided ----------------------------------------------------------------------- */
+
+static const struct {
+	const char *what;
+	struct sv_http_load load;
+	unsigned streams, allowed;
+} loads[] = {
+	{ "nothing known", { .open = 9, .unsent = 9, .allowed = 1 }, 0, 1 },
+	{ "one full of one",
+	  { .open = 64, .unsent = 63, .connections = 1, .fullest = 1, .streams = 1, .allowed = 1 },
+	  1,
+	  64 },
+	{ "two full of 250",
+	  { .open = 564,
+	    .unsent = 64,
+	    .connections = 2,
+	    .fullest = 250,
+	    .streams = 250,
+	    .allowed = 2 },
+	  250,
+	  3 },
+	{ "something moves",
+	  { .open = 564,
+	    .unsent = 64,
+	    .connections = 2,
+	    .fullest = 250,
+	    .streams = 250,
+	    .allowed = 2,
+	    .moving = true },
+	  250,
+	  2 },
+	{ "the first of many after a loss",
+	  { .open = 64,
+	    .unsent = 63,
+	    .connections = 1,
+	    .fullest = 1,
+	    .streams = 250,
+	    .allowed = 1 },
+	  125,
+	  2 },
+	{ "one of two was lost",
+	  { .open = 314,
+	    .unsent = 64,
+	    .connections = 1,
+	    .fullest = 250,
+	    .streams = 250,
+	    .allowed = 1 },
+	  250,
+	  2 },
+	{ "none is left", { .open = 64, .unsent = 64, .streams = 250, .allowed = 2 }, 250, 2 },
+	{ "a server that takes less than it did",
+	  { .open = 40,
+	    .unsent = 20,
+	    .connections = 20,
+	    .fullest = 1,
+	    .streams = 2,
+	    .allowed = 20 },
+	  1,
+	  40 },
+	{ "as many as there may ever be",
+	  { .open = 2000,
+	    .unsent = 976,
+	    .connections = 1024,
+	    .fullest = 1,
+	    .streams = 1,
+	    .allowed = 1024 },
+	  1,
+	  1024 },
+	{ "never more than that",
+	  { .open = 2000,
+	    .unsent = 1000,
+	    .connections = 1000,
+	    .fullest = 1,
+	    .streams = 1,
+	    .allowed = 1000 },
+	  1,
+	  1024 },
+	{ "many are needed no more",
+	  { .open = 10, .connections = 10, .fullest = 1, .streams = 1, .allowed = 500 },
+	  1,
+	  10 },
+	{ "a few more than needed stay allowed",
+	  { .open = 10, .connections = 10, .fullest = 1, .streams = 1, .allowed = 20 },
+	  1,
+	  20 },
+	{ "fewer than there are is no use",
+	  { .open = 10, .connections = 10, .fullest = 1, .streams = 250, .allowed = 60 },
+	  250,
+	  10 },
+	{ "those that wait count",
+	  { .open = 64, .unsent = 64, .streams = 1, .allowed = 500 },
+	  1,
+	  500 },
+	{ "none open", { .streams = 250, .allowed = 3 }, 250, 1 },
+};
+
+START_TEST(connections_are_allowed_as_needed)
+{
+	struct sv_http_load load = loads[_i].load;
+
+	sv_http_adapt(&load);
+	ck_assert_msg(load.streams == loads[_i].streams, "%s: streams %u", loads[_i].what,
+		      load.streams);
+	ck_assert_msg(load.allowed == loads[_i].allowed, "%s: allowed %u", loads[_i].what,
+		      load.allowed);
+}
+END_TEST
+
+/* From 250 streams to none but one: it must not take the time that an answer may take. */
+START_TEST(a_limit_that_fell_is_found_soon)
+{
+	struct sv_http_load load = { .open = 64, .streams = 250, .allowed = 1, .fullest = 1 };
+	unsigned looks;
+
+	for (looks = 0; load.allowed < load.open; looks++) {
+		load.connections = load.allowed;
+		load.unsent = load.open - load.connections;
+		sv_http_adapt(&load);
+	}
+	ck_assert_uint_le(looks, 10);
+	ck_assert_uint_eq(load.allowed, 64);
+}
+END_TEST
+
+/* ---- what is done -------------------------------------------------------------------------- */
+
+START_TEST(requests_that_stay_open_get_connections_and_give_them_back)
+{
+	size_t i;
+
+	for (i = 0; i < 40; i++)
+		start(i, SV_HTTP_WATCH, WATCH);
+	until_begun(40);
+	ck_assert_uint_eq(sv_http_counts(http).connections, 40);
+	ck_assert_uint_le(sv_http_counts(http).allowed, 41);
+	for (i = 2; i < 40; i++)
+		sv_http_cancel(http, open_requests[i]);
+	t_api_fault(api, &(struct t_api_fault){ .what = T_API_LATE, .every_ms = 300 });
+	start(2, SV_HTTP_GET, "/version");
+	until_ended(1);
+	ck_assert_uint_le(sv_http_counts(http).allowed, 6);
+}
+END_TEST
+
+START_TEST(an_idle_connection_to_another_server_holds_nothing_up)
+{
+	size_t i;
+
+	start(0, SV_HTTP_GET, "/version");
+	until_ended(1);
+	ck_assert_uint_eq(t_api_n_connections(api), 1);
+	use(other);
+	for (i = 0; i < 5; i++)
+		start(i, SV_HTTP_WATCH, WATCH);
+	until_begun(6);
+	ck_assert_uint_eq(t_api_n_connections(other), 5);
+	ck_assert_uint_eq(t_api_n_connections(api), 1); /* idle as before, or this shows nothing */
+}
+END_TEST
+
+T_SUITE(http)
+{
+	T_EACH(connections_are_allowed_as_needed, loads);
+	T_TEST(a_limit_that_fell_is_found_soon);
+	tcase_add_checked_fixture(t, setup, teardown);
+	T_TEST(requests_that_stay_open_get_connections_and_give_them_back);
+	T_TEST(an_idle_connection_to_another_server_holds_nothing_up);
+}
