@@ -98,6 +98,20 @@ static int copy_text(const char *s, char **ret)
 }
 
 /*
+ * Names are the proxy's to resolve, as Go's client has it: a node behind a proxy may have no
+ * resolver that knows them. To libcurl that is another scheme.
+ */
+static int copy_proxy(const char *url, char **ret)
+{
+	static const char socks[] = "socks5://";
+
+	if (!url || strncmp(url, socks, sizeof(socks) - 1) != 0)
+		return copy_text(url, ret);
+	*ret = sv_asprintf("socks5h://%s", url + sizeof(socks) - 1);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/*
  * The certificate is to be for another name than the server's address: the URL gets the name, and
  * connections go to the address all the same.
  */
@@ -137,7 +151,7 @@ int sv_http_set_access(struct sv_http *h, const struct sv_kube_access *access)
 	i->insecure = access->insecure;
 	if (copy_text(access->server, &i->server) < 0 ||
 	    copy_text(access->tls_server_name, &i->tls_server_name) < 0 ||
-	    copy_text(access->proxy_url, &i->proxy_url) < 0 ||
+	    copy_proxy(access->proxy_url, &i->proxy_url) < 0 ||
 	    copy_text(access->authorization, &i->authorization) < 0 ||
 	    sv_bytes_copy(access->ca.ptr, access->ca.len, &i->ca) < 0 ||
 	    sv_bytes_copy(access->cert.ptr, access->cert.len, &i->cert) < 0 ||

@@ -256,6 +256,98 @@ START_TEST(an_idle_connection_to_another_server_holds_nothing_up)
 }
 END_TEST
 
+/* ---- a proxy ------------------------------------------------------------------------------- */
+
+/* Of SOCKS 5 (RFC 1928): takes a greeting and the request behind it, and refuses that. */
+static struct {
+	uv_tcp_t listener, conn;
+	unsigned char got[300];
+	size_t len;
+	bool greeted, closed;
+} socks;
+
+static void give_room(uv_handle_t *handle, size_t size, uv_buf_t *ret)
+{
+	(void)handle;
+	(void)size;
+	*ret = uv_buf_init((char *)socks.got + socks.len,
+			   (unsigned)(sizeof(socks.got) - socks.len));
+}
+
+static void say(const char *text, unsigned len)
+{
+	uv_buf_t buf = uv_buf_init((char *)text, len);
+
+	ck_assert_int_eq(uv_try_write((uv_stream_t *)&socks.conn, &buf, 1), (int)len);
+}
+
+static void on_socks_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	(void)buf;
+	if (n < 0) {
+		uv_close((uv_handle_t *)stream, NULL);
+		socks.closed = true;
+		return;
+	}
+	socks.len += (size_t)n;
+	if (!socks.greeted) {
+		socks.greeted = true;
+		socks.len = 0;
+		say("\x05\x00", 2); /* no password needed */
+	} else if (socks.len > 4) {
+		say("\x05\x04\x00\x01\0\0\0\0\0\0", 10); /* host unreachable */
+	}
+}
+
+static void on_socks_conn(uv_stream_t *listener, int status)
+{
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(uv_tcp_init(&loop, &socks.conn), 0);
+	ck_assert_int_eq(uv_accept(listener, (uv_stream_t *)&socks.conn), 0);
+	uv_read_start((uv_stream_t *)&socks.conn, give_room, on_socks_data);
+}
+
+static void on_refused(void *arg, const struct sv_http_end *end)
+{
+	(void)arg;
+	ck_assert_int_eq(end->code, 0);
+	ends++;
+}
+
+static bool socks_closed(void *arg)
+{
+	(void)arg;
+	return socks.closed;
+}
+
+START_TEST(a_socks_proxy_is_asked_for_names_not_addresses)
+{
+	static const char want[] = "\x05\x01\x00\x03\x10node.example.org\x19\x2b";
+	const struct sv_http_call call = { .verb = SV_HTTP_GET,
+					   .path = "/version",
+					   .done = on_refused };
+	struct sv_kube_access access = { .server = "http://node.example.org:6443" };
+	sv_autofree char *url = NULL;
+	struct sockaddr_in address;
+	int len = sizeof(address);
+
+	uv_ip4_addr("127.0.0.1", 0, &address);
+	uv_tcp_init(&loop, &socks.listener);
+	ck_assert_int_eq(uv_tcp_bind(&socks.listener, (struct sockaddr *)&address, 0), 0);
+	ck_assert_int_eq(uv_listen((uv_stream_t *)&socks.listener, 1, on_socks_conn), 0);
+	uv_tcp_getsockname(&socks.listener, (struct sockaddr *)&address, &len);
+	access.proxy_url = url =
+		sv_asprintf("socks5://127.0.0.1:%u", (unsigned)ntohs(address.sin_port));
+	ck_assert_int_eq(sv_http_set_access(http, &access), 0);
+	ck_assert_ptr_nonnull(sv_http_start(http, &call));
+	until_ended(1);
+	ck_assert_uint_eq(socks.len, sizeof(want) - 1);
+	ck_assert_mem_eq(socks.got, want, sizeof(want) - 1);
+	t_api_until(api, socks_closed, NULL, "the connection to the proxy stays");
+	uv_close((uv_handle_t *)&socks.listener, NULL);
+}
+END_TEST
+
 T_SUITE(http)
 {
 	T_EACH(connections_are_allowed_as_needed, loads);
@@ -263,4 +355,5 @@ T_SUITE(http)
 	tcase_add_checked_fixture(t, setup, teardown);
 	T_TEST(requests_that_stay_open_get_connections_and_give_them_back);
 	T_TEST(an_idle_connection_to_another_server_holds_nothing_up);
+	T_TEST(a_socks_proxy_is_asked_for_names_not_addresses);
 }
