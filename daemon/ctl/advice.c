@@ -105,6 +105,7 @@ static void advise_kubernetes(struct sv_buf *b, struct json_object *p)
 {
 	const char *ns = sv_str(p, "namespace"), *name = sv_str(p, "name");
 	const char *kind = strcmp(sv_str(p, "kind"), "Secret") == 0 ? "secret" : "pod";
+	bool event = strcmp(sv_str(p, "kind"), "Event") == 0;
 
 	if (!*sv_str(p, "kind")) {
 		sv_buf_puts(b, "curl --insecure ");
@@ -112,7 +113,9 @@ static void advise_kubernetes(struct sv_buf *b, struct json_object *p)
 		sv_buf_puts(b, "/readyz");
 		return;
 	}
-	if (strcmp(sv_str(p, "reason"), "Forbidden") == 0)
+	if (event)
+		sv_buf_puts(b, "kubectl auth can-i create events");
+	else if (strcmp(sv_str(p, "reason"), "Forbidden") == 0)
 		sv_buf_printf(b, "kubectl auth can-i list %ss%s", kind, *name ? "/" : "");
 	else
 		sv_buf_printf(b, "kubectl describe %s%s", kind, *name ? " " : "");

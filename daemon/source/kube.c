@@ -313,7 +313,7 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 		p.warning = true;
 		fn(arg, &p);
 	}
-	p.message = k->events ? sv_kube_events_problem(k->events, &p.since_ms) : NULL;
+	p.message = k->events ? sv_kube_events_problem(k->events, &p.since_ms, &p.ns) : NULL;
 	if (p.message) {
 		p.warning = true;
 		p.kind = "Event";

@@ -190,6 +190,9 @@ def without_the_right_it_says_so_once_and_volumes_do_not_mind():
             check_eq((problem["kind"], problem["reason"], problem["severity"]),
                      ("Event", "Forbidden", "warning"), "the problem")
             check_in("the right to create and patch events", problem["message"], "its text")
+            check_eq(problem["namespace"], "team", "where")
+            status = d.ctl("status")
+            check_in("next: kubectl auth can-i create events -n team", status.stdout, "advice")
             api.put_secret(key="team/s", keys="k=1")
             volume = d.wait_published("team", "web", "v")
             api.put_secret(key="team/s", keys="k=2")

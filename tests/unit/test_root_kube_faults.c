@@ -648,6 +648,29 @@ START_TEST(pods_that_may_not_be_read_are_told_of_and_stay)
 }
 END_TEST
 
+/* The Event of the namespace that is denied finds out when it is not any more. */
+START_TEST(a_namespace_that_takes_no_events_is_named_until_it_does)
+{
+	const struct k_opts opts = { .events = true };
+
+	FAULT(.what = T_API_STATUS, .kind = "events", .status = 403);
+	t_api_put_pod(k_api, "shop/web", K_NODE, "a=db");
+	k_start(&opts);
+	k_until(*k_problem("Event", ""));
+	t_contains(k_problem("Event", ""), "in namespace \"shop\": the right to create");
+	t_api_put_pod(k_api, "team/web", K_NODE, "a=db");
+	k_until(t_api_n_objects(k_api, "events") == 1);
+	t_contains(k_problem("Event", ""), "in namespace \"shop\":");
+	FAULT(.what = T_API_STATUS, .kind = "events", .status = 403);
+	t_api_put_pod(k_api, "team/other", K_NODE, "a=none");
+	k_until(t_api_n_faults(k_api) == 0);
+	k_quiet();
+	t_contains(k_problem("Event", ""), "in namespace \"shop\" (and 1 more):");
+	k_until(!*k_problem("Event", ""));
+	ck_assert_uint_ge(t_api_n_objects(k_api, "events"), 2);
+}
+END_TEST
+
 START_TEST(a_complaint_about_the_watch_of_pods_ends_with_it)
 {
 	start_with_web(NULL);
@@ -1095,6 +1118,7 @@ T_SUITE(kube_faults)
 	T_TEST(a_secret_that_may_no_longer_be_read_is_read_again_when_it_may);
 	T_TEST(by_namespace_a_namespace_that_may_not_be_read_harms_no_other);
 	T_TEST(pods_that_may_not_be_read_are_told_of_and_stay);
+	T_TEST(a_namespace_that_takes_no_events_is_named_until_it_does);
 	T_TEST(a_complaint_about_the_watch_of_pods_ends_with_it);
 	T_TEST(a_server_that_wants_to_be_left_alone_is);
 	T_TWICE(a_watch_that_has_expired_goes_on_with_a_list);
