@@ -262,6 +262,33 @@ static void report(struct sv_source *source, struct json_object *list)
 	json_object_array_add(list, o);
 }
 
+static void write_event_metrics(const struct kube *k, struct sv_buf *b)
+{
+	static const char name[] = "secretvold_api_events_total";
+	struct sv_recorder_counts c = sv_kube_events_counts(k->events);
+	const struct {
+		const char *result;
+		uint64_t n;
+	} results[] = {
+		{ "sent", c.sent },
+		{ "denied", c.denied },
+		{ "failed", c.failed },
+		{ "dropped", c.dropped },
+	};
+	size_t i;
+
+	sv_metrics_head(
+		b, name, "counter",
+		"Events about Pods, and counts of them, for the API server: taken, denied for "
+		"lack of a right, given up, or never sent.");
+	for (i = 0; i < SV_ARRAY_SIZE(results); i++)
+		sv_buf_printf(b, "%s{result=\"%s\"} %" PRIu64 "\n", name, results[i].result,
+			      results[i].n);
+	sv_metrics_number(b, "secretvold_api_events_combined_total", "counter",
+			  "What happened to Pods and became part of an Event that stands for many.",
+			  c.combined);
+}
+
 static void write_metrics(struct sv_source *source, struct sv_buf *b)
 {
 	static const char requests[] = "secretvold_api_requests_total";
@@ -293,6 +320,8 @@ static void write_metrics(struct sv_source *source, struct sv_buf *b)
 	sv_metrics_number(b, "secretvold_api_rewinds_total", "counter",
 			  "How often the API server was found to have lost what it had before.",
 			  k->rewinds);
+	if (k->events)
+		write_event_metrics(k, b);
 }
 
 static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)

@@ -411,6 +411,7 @@ START_TEST(more_than_ten_texts_become_one_event)
 	expect(&q, "count", "2");
 	expect(&q, "message", NULL);
 	answer(&q, 200);
+	ck_assert_uint_eq(r.counts.combined, 3);
 }
 END_TEST
 
