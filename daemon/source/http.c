@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/base/cleanup.h"
 #include "../../lib/base/text.h"
 #include "../manager.h"
 
@@ -338,6 +339,21 @@ static void drop_numbers(char *text)
 	}
 }
 
+/* Are even sockets refused, as by RestrictAddressFamilies= of our unit? libcurl does not tell. */
+static bool is_confined(void)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	size_t i;
+
+	for (i = 0; i < SV_ARRAY_SIZE(families); i++) {
+		sv_autoclose int fd = socket(families[i], SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (fd >= 0 || (errno != EAFNOSUPPORT && errno != EPERM && errno != EACCES))
+			return false;
+	}
+	return true;
+}
+
 static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 {
 	struct sv_http_call call = r->call;
@@ -350,6 +366,9 @@ static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 	curl_off_t after = 0;
 	int class = r->code / 100;
 
+	if ((result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) &&
+	    is_confined())
+		why = SV_HTTP_CONFINED;
 	if (!end.whole)
 		sv_text_escape(text, sizeof(text), why);
 	drop_numbers(text);

@@ -21,6 +21,10 @@
 #define SV_HTTP_CONNECT_MS 10000 /* for a connection, TLS included */
 #define SV_HTTP_ANSWER_MS 15000  /* from the request to the head of its answer */
 #define SV_HTTP_CONNECTIONS_MAX 1024
+/* How a request ends that could have no socket. */
+#define SV_HTTP_CONFINED                                                                      \
+	"this process may not use the network: the unit of the service needs a drop-in with " \
+	"RestrictAddressFamilies=AF_INET AF_INET6"
 
 enum sv_http_verb { SV_HTTP_GET, SV_HTTP_LIST, SV_HTTP_WATCH, SV_HTTP_CREATE, SV_HTTP_PATCH };
 #define SV_HTTP_N_VERBS 5

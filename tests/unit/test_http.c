@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "../../daemon/source/http.h"
 
+#include <errno.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -348,6 +350,54 @@ START_TEST(a_socks_proxy_is_asked_for_names_not_addresses)
 }
 END_TEST
 
+/* ---- confined ------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *server;
+	int error;
+	bool ipv4; /* is allowed */
+	const char *says;
+} confined[] = {
+	{ "http://127.0.0.1:1", EAFNOSUPPORT, false, "RestrictAddressFamilies=AF_INET AF_INET6" },
+	{ "http://[::1]:1", EPERM, false, "RestrictAddressFamilies=AF_INET AF_INET6" },
+	{ "http://name.invalid:1", EAFNOSUPPORT, false,
+	  "RestrictAddressFamilies=AF_INET AF_INET6" },
+	{ "http://127.0.0.1:1", EAFNOSUPPORT, true, "Couldn't connect to server" },
+	{ "http://127.0.0.1:1", EMFILE, false, "Couldn't connect to server" },
+};
+
+static void says(void *arg, const struct sv_http_end *end)
+{
+	ck_assert_int_eq(end->code, 0);
+	t_contains(end->text, arg);
+	ends++;
+}
+
+/* As RestrictAddressFamilies= does it; for good, in this test's own process. */
+START_TEST(sockets_that_are_refused_are_told_from_servers_that_are_away)
+{
+	const struct sv_http_call call = { .verb = SV_HTTP_GET,
+					   .path = "/version",
+					   .done = says,
+					   .arg = (void *)confined[_i].says };
+	const struct sv_kube_access access = { .server = confined[_i].server };
+	const int families[] = { AF_INET6, AF_INET };
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	size_t i;
+
+	for (i = 0; i < (confined[_i].ipv4 ? 1 : 2); i++)
+		ck_assert_int_eq(seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint32_t)confined[_i].error),
+						  SCMP_SYS(socket), 1,
+						  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i])),
+				 0);
+	ck_assert_int_eq(seccomp_load(ctx), 0);
+	seccomp_release(ctx);
+	ck_assert_int_eq(sv_http_set_access(http, &access), 0);
+	ck_assert_ptr_nonnull(sv_http_start(http, &call));
+	until_ended(1);
+}
+END_TEST
+
 T_SUITE(http)
 {
 	T_EACH(connections_are_allowed_as_needed, loads);
@@ -356,4 +406,5 @@ T_SUITE(http)
 	T_TEST(requests_that_stay_open_get_connections_and_give_them_back);
 	T_TEST(an_idle_connection_to_another_server_holds_nothing_up);
 	T_TEST(a_socks_proxy_is_asked_for_names_not_addresses);
+	T_EACH(sockets_that_are_refused_are_told_from_servers_that_are_away, confined);
 }
