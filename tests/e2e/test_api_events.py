@@ -22,15 +22,7 @@ WRITES = ("create", "patch")
 
 @contextlib.contextmanager
 def daemon_of(api, *args):
-    path = os.path.join(harness.make_dir("kubeconfig."), "config")
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "c",
-                   "clusters": [{"name": "c", "cluster": {"server": api.url}}],
-                   "users": [{"name": "u", "user": {}}],
-                   "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}, f)
-    os.chmod(path, 0o600)
-    with Daemon(args=["--kubeconfig", path, "--allow-insecure-kubeconfig", "--node-name", NODE,
-                      "--log-level", "debug"] + list(args)) as d:
+    with Daemon(args=api.daemon_args(NODE) + ["--log-level", "debug"] + list(args)) as d:
         yield d
         check_eq(d.stop(), 0, "exit status")
 
