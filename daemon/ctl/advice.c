@@ -117,6 +117,10 @@ static void advise_kubernetes(struct sv_buf *b, struct json_object *p)
 		sv_buf_puts(b, "/readyz");
 		return;
 	}
+	if (strcmp(sv_str(p, "kind"), "Node") == 0) {
+		sv_buf_puts(b, "kubectl get nodes");
+		return;
+	}
 	if (event)
 		sv_buf_puts(b, "kubectl auth can-i create events");
 	else if (strcmp(sv_str(p, "reason"), "Forbidden") == 0)

@@ -20,6 +20,7 @@ struct kube {
 	struct sv_source source;
 	struct sv_manager *manager;
 	char *node_name;
+	int64_t started_ms; /* Unix time */
 	struct sv_decode_opts decode;
 	struct sv_kube_server server;
 	struct sv_kube_problems problems;
@@ -324,10 +325,23 @@ static void write_metrics(struct sv_source *source, struct sv_buf *b)
 		write_event_metrics(k, b);
 }
 
+/* A name that no Pod carries is no error to anybody else. NULL: all is well, or it is not known. */
+static char *other_node(const struct kube *k)
+{
+	const char *node = sv_kube_auth_access(k->server.auth)->node;
+
+	if (!*node || strcmp(node, k->node_name) == 0)
+		return NULL;
+	return sv_asprintf("the client certificate is that of node \"%s\", and node-name asks for "
+			   "the Pods of \"%s\"",
+			   node, k->node_name);
+}
+
 static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 {
 	struct kube *k = (struct kube *)source;
 	const struct sv_kube_server *s = &k->server;
+	sv_autofree char *other = other_node(k);
 	struct sv_problem p = sv_problem_about("kubernetes", s->name);
 
 	p.reason = "SourceUnavailable";
@@ -347,6 +361,16 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 		p.warning = true;
 		p.kind = "Event";
 		p.reason = "Forbidden";
+		fn(arg, &p);
+	}
+	if (other) {
+		p.warning = true;
+		p.kind = "Node";
+		p.ns = "";
+		p.name = k->node_name;
+		p.reason = "OtherNode";
+		p.message = other;
+		p.since_ms = k->started_ms;
 		fn(arg, &p);
 	}
 	sv_kube_problems_each(&k->problems, fn, arg);
@@ -434,6 +458,7 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 {
 	struct kube *k = calloc(1, sizeof(*k));
 	char *path = pods_path(opts->node_name);
+	sv_autofree char *other = NULL;
 	int r = path ? -ENOMEM : -EINVAL;
 
 	if (k)
@@ -479,6 +504,10 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 		check(sv_kube_events_new(&k->server, k->node_name, &k->events));
 	sv_kube_watch_init(&k->pods, &k->server, &pods_ops, k, path, SV_LIST_ANY);
 	sv_kube_watch_start(&k->pods, 0);
+	k->started_ms = sv_unix_ms();
+	other = other_node(k);
+	if (other)
+		sv_log_warn("%s: %s", k->server.name, other);
 	*ret = &k->source;
 	return 0;
 }
