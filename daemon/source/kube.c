@@ -502,7 +502,7 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 			     &k->decode);
 	if (!opts->no_events)
 		check(sv_kube_events_new(&k->server, k->node_name, &k->events));
-	sv_kube_watch_init(&k->pods, &k->server, &pods_ops, k, path, SV_LIST_ANY);
+	sv_kube_watch_init(&k->pods, &k->server, &pods_ops, k, NULL, path, SV_LIST_ANY);
 	sv_kube_watch_start(&k->pods, 0);
 	k->started_ms = sv_unix_ms();
 	other = other_node(k);
