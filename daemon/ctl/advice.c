@@ -105,14 +105,25 @@ static void advise_kubernetes(struct sv_buf *b, struct json_object *p)
 {
 	const char *ns = sv_str(p, "namespace"), *name = sv_str(p, "name");
 	const char *kind = strcmp(sv_str(p, "kind"), "Secret") == 0 ? "secret" : "pod";
+	bool event = strcmp(sv_str(p, "kind"), "Event") == 0;
 
+	if (!*sv_str(p, "kind") && strstr(sv_str(p, "message"), "RestrictAddressFamilies=")) {
+		sv_buf_puts(b, "systemctl edit secretvold"); /* whoever asks has a network */
+		return;
+	}
 	if (!*sv_str(p, "kind")) {
 		sv_buf_puts(b, "curl --insecure ");
 		sv_advice_word(b, sv_str(p, "file"));
 		sv_buf_puts(b, "/readyz");
 		return;
 	}
-	if (strcmp(sv_str(p, "reason"), "Forbidden") == 0)
+	if (strcmp(sv_str(p, "kind"), "Node") == 0) {
+		sv_buf_puts(b, "kubectl get nodes");
+		return;
+	}
+	if (event)
+		sv_buf_puts(b, "kubectl auth can-i create events");
+	else if (strcmp(sv_str(p, "reason"), "Forbidden") == 0)
 		sv_buf_printf(b, "kubectl auth can-i list %ss%s", kind, *name ? "/" : "");
 	else
 		sv_buf_printf(b, "kubectl describe %s%s", kind, *name ? " " : "");

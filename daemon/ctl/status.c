@@ -177,6 +177,17 @@ static int64_t count_states(struct json_object *s, bool removing)
 	return n;
 }
 
+/* Is there a source that was never read, so that nobody knows which volumes are wanted? */
+static bool is_unread(struct json_object *s)
+{
+	size_t i;
+
+	for (i = 0; i < sv_count(s, "sources"); i++)
+		if (!sv_bool(sv_element(s, "sources", i), "synced"))
+			return true;
+	return false;
+}
+
 /* ---- once, and again -------------------------------------------------------------------- */
 
 struct view {
@@ -293,7 +304,7 @@ static int run(int argc, char **argv)
 			r = sv_fail((enum sv_exit)r, "%s", sv_api_error());
 		else
 			show(&v);
-		if (!r && count_states(v.status, false) > 0)
+		if (!r && (count_states(v.status, false) > 0 || is_unread(v.status)))
 			r = SV_EXIT_NOT_PUBLISHED;
 	}
 	forget(&v);
@@ -310,9 +321,10 @@ const struct sv_verb sv_verb_status = {
 	.name = "status",
 	.args = "[OPTION...]",
 	.summary = "Show how the daemon is, and every problem there is",
-	.details = "Exit code 0 if every wanted volume is published, else 5. With -w, a terminal\n"
-		   "shows it in place and waits for a daemon that restarts; elsewhere each change\n"
-		   "prints it once more.",
+	.details =
+		"Exit code 0 if every source was read and every wanted volume is published, else\n"
+		"5. With -w, a terminal shows it in place and waits for a daemon that restarts;\n"
+		"elsewhere each change prints it once more.",
 	.opts = opts,
 	.run = run,
 };

@@ -9,8 +9,8 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "../../lib/base/cleanup.h"
 #include "../../lib/base/text.h"
 #include "../manager.h"
 
@@ -45,8 +45,9 @@ struct sv_http {
 	unsigned sent_since; /* requests that got one since the last tick */
 	struct line *lines;
 	size_t n_lines, cap_lines;
-	long connections_max;
-	unsigned sockets; /* of connections, also of those that are being made */
+	unsigned streams; /* see struct sv_http_load */
+	unsigned allowed;
+	unsigned polled; /* sockets, also of connections that are being made; not idle ones */
 	int64_t heard_ms;
 	bool inside; /* libcurl is calling us */
 	bool stopped;
@@ -98,6 +99,20 @@ static int copy_text(const char *s, char **ret)
 }
 
 /*
+ * Names are the proxy's to resolve, as Go's client has it: a node behind a proxy may have no
+ * resolver that knows them. To libcurl that is another scheme.
+ */
+static int copy_proxy(const char *url, char **ret)
+{
+	static const char socks[] = "socks5://";
+
+	if (!url || strncmp(url, socks, sizeof(socks) - 1) != 0)
+		return copy_text(url, ret);
+	*ret = sv_asprintf("socks5h://%s", url + sizeof(socks) - 1);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/*
  * The certificate is to be for another name than the server's address: the URL gets the name, and
  * connections go to the address all the same.
  */
@@ -137,7 +152,7 @@ int sv_http_set_access(struct sv_http *h, const struct sv_kube_access *access)
 	i->insecure = access->insecure;
 	if (copy_text(access->server, &i->server) < 0 ||
 	    copy_text(access->tls_server_name, &i->tls_server_name) < 0 ||
-	    copy_text(access->proxy_url, &i->proxy_url) < 0 ||
+	    copy_proxy(access->proxy_url, &i->proxy_url) < 0 ||
 	    copy_text(access->authorization, &i->authorization) < 0 ||
 	    sv_bytes_copy(access->ca.ptr, access->ca.len, &i->ca) < 0 ||
 	    sv_bytes_copy(access->cert.ptr, access->cert.len, &i->cert) < 0 ||
@@ -145,12 +160,19 @@ int sv_http_set_access(struct sv_http *h, const struct sv_kube_access *access)
 		identity_unref(i);
 		return -ENOMEM;
 	}
+	if (h->identity && strcmp(h->identity->server, i->server) != 0)
+		h->streams = 0; /* another server has a limit of its own */
 	identity_unref(h->identity);
 	h->identity = i;
 	return 0;
 }
 
 /* ---- connections --------------------------------------------------------------------------- */
+
+static unsigned max(unsigned a, unsigned b)
+{
+	return a > b ? a : b;
+}
 
 static void join_line(struct sv_http *h, struct sv_http_request *r, long port)
 {
@@ -171,6 +193,7 @@ static void join_line(struct sv_http *h, struct sv_http_request *r, long port)
 		h->lines[h->n_lines++] = (struct line){ port, 0 };
 	}
 	h->lines[i].n++;
+	h->streams = max(h->streams, h->lines[i].n);
 	r->port = port;
 }
 
@@ -184,7 +207,6 @@ static void leave_line(struct sv_http *h, struct sv_http_request *r)
 	r->port = 0;
 }
 
-/* Streams that a connection takes, as far as seen. */
 static unsigned fullest(const struct sv_http *h)
 {
 	unsigned n = 0;
@@ -196,28 +218,64 @@ static unsigned fullest(const struct sv_http *h)
 	return n;
 }
 
-/*
- * Requests wait although all connections are made, and nothing moves: they are full, so allow one
- * more. (Not while one is being made: what waits for it must not be disturbed.)
- */
-static void widen(struct sv_http *h)
+static unsigned needed(const struct sv_http_load *l)
 {
-	unsigned full = fullest(h);
-	long need = full ? (long)((h->counts.open + full - 1) / full) : 0;
+	return max(max(l->connections, 1), (l->open + l->streams - 1) / l->streams);
+}
+
+void sv_http_adapt(struct sv_http_load *l)
+{
+	if (l->streams == 0)
+		return;
+	if (l->unsent == 0) {
+		if (l->allowed > 2 * needed(l))
+			l->allowed = needed(l);
+		return;
+	}
+	if (l->moving || l->connections == 0 || l->allowed >= SV_HTTP_CONNECTIONS_MAX)
+		return;
+	if (l->connections * l->streams >= l->open)
+		l->streams = max(l->fullest, l->streams / 2);
+	l->allowed = max(l->allowed + 1, needed(l));
+	if (l->allowed > SV_HTTP_CONNECTIONS_MAX)
+		l->allowed = SV_HTTP_CONNECTIONS_MAX;
+}
+
+/* What waits for a connection does not look again by itself. */
+static void look_again(struct sv_http *h)
+{
 	struct sv_http_request *r;
 
-	if (need <= h->connections_max)
-		need = h->connections_max + 1;
-	if (full == 0 || h->unsent == 0 || h->sent_since > 0 || h->sockets != h->n_lines ||
-	    h->connections_max >= SV_HTTP_CONNECTIONS_MAX)
-		return;
-	h->connections_max = need < SV_HTTP_CONNECTIONS_MAX ? need : SV_HTTP_CONNECTIONS_MAX;
-	curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, h->connections_max);
 	for (r = h->requests; r; r = r->next)
-		if (r->port == 0) { /* what waits does not look again by itself */
+		if (r->port == 0) {
 			curl_multi_remove_handle(h->multi, r->easy);
 			curl_multi_add_handle(h->multi, r->easy);
 		}
+}
+
+static void adapt(struct sv_http *h)
+{
+	struct sv_http_load load = {
+		.open = h->counts.open,
+		.unsent = h->unsent,
+		.connections = (unsigned)h->n_lines,
+		.fullest = fullest(h),
+		/* while one is being made, what waits for it must not be disturbed */
+		.moving = h->sent_since > 0 || h->polled > h->n_lines,
+		.streams = h->streams,
+		.allowed = h->allowed,
+	};
+	bool more;
+
+	sv_http_adapt(&load);
+	more = load.allowed > h->allowed;
+	h->streams = load.streams;
+	if (load.allowed == h->allowed)
+		return;
+	h->allowed = load.allowed;
+	curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)h->allowed);
+	if (more)
+		look_again(h);
 }
 
 /* ---- the end of a request ------------------------------------------------------------------ */
@@ -281,6 +339,21 @@ static void drop_numbers(char *text)
 	}
 }
 
+/* Are even sockets refused, as by RestrictAddressFamilies= of our unit? libcurl does not tell. */
+static bool is_confined(void)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	size_t i;
+
+	for (i = 0; i < SV_ARRAY_SIZE(families); i++) {
+		sv_autoclose int fd = socket(families[i], SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (fd >= 0 || (errno != EAFNOSUPPORT && errno != EPERM && errno != EACCES))
+			return false;
+	}
+	return true;
+}
+
 static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 {
 	struct sv_http_call call = r->call;
@@ -293,6 +366,9 @@ static void finish(struct sv_http_request *r, CURLcode result, const char *why)
 	curl_off_t after = 0;
 	int class = r->code / 100;
 
+	if ((result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) &&
+	    is_confined())
+		why = SV_HTTP_CONFINED;
 	if (!end.whole)
 		sv_text_escape(text, sizeof(text), why);
 	drop_numbers(text);
@@ -322,7 +398,7 @@ static void on_tick(uv_timer_t *timer)
 	struct sv_http *h = timer->data;
 
 	expire(h);
-	widen(h);
+	adapt(h);
 	h->sent_since = 0;
 	if (h->waiting == 0)
 		uv_timer_stop(timer);
@@ -378,21 +454,12 @@ static size_t on_body(char *ptr, size_t size, size_t n, void *arg)
 /* A peer that has vanished is noticed without waiting for it to be sent anything. */
 static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-	struct sv_http *h = arg;
 	unsigned ms = USER_TIMEOUT_MS;
 
+	(void)arg;
 	(void)purpose;
-	h->sockets++;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 	return CURL_SOCKOPT_OK;
-}
-
-static int on_socket_closed(void *arg, curl_socket_t fd)
-{
-	struct sv_http *h = arg;
-
-	h->sockets--;
-	return close(fd);
 }
 
 static void take_results(struct sv_http *h)
@@ -452,6 +519,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 			(void)uv_poll_stop(&w->poll);
 			uv_close((uv_handle_t *)&w->poll, free_watched);
 			curl_multi_assign(h->multi, fd, NULL);
+			h->polled--;
 		}
 		return 0;
 	}
@@ -467,6 +535,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 			return -1;
 		}
 		curl_multi_assign(h->multi, fd, w);
+		h->polled++;
 	}
 	if (what & CURL_POLL_IN)
 		events |= UV_READABLE;
@@ -527,13 +596,9 @@ static CURLcode set_callbacks(struct sv_http_request *r)
 		CURLoption option;
 		void *value;
 	} pointers[] = {
-		{ CURLOPT_PRIVATE, r },
-		{ CURLOPT_ERRORBUFFER, r->error },
-		{ CURLOPT_HEADERDATA, r },
-		{ CURLOPT_WRITEDATA, r },
+		{ CURLOPT_PRIVATE, r },    { CURLOPT_ERRORBUFFER, r->error },
+		{ CURLOPT_HEADERDATA, r }, { CURLOPT_WRITEDATA, r },
 		{ CURLOPT_PREREQDATA, r },
-		{ CURLOPT_SOCKOPTDATA, r->http },
-		{ CURLOPT_CLOSESOCKETDATA, r->http },
 	};
 	CURLcode code = CURLE_OK;
 	size_t i;
@@ -548,8 +613,6 @@ static CURLcode set_callbacks(struct sv_http_request *r)
 		code = curl_easy_setopt(r->easy, CURLOPT_PREREQFUNCTION, on_line);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(r->easy, CURLOPT_SOCKOPTFUNCTION, on_socket_made);
-	if (code == CURLE_OK)
-		code = curl_easy_setopt(r->easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_closed);
 	return code;
 }
 
@@ -685,7 +748,7 @@ static CURLM *make_multi(struct sv_http *h)
 
 	if (!m)
 		return NULL;
-	h->connections_max = 1;
+	h->allowed = 1;
 	if (curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket) != CURLM_OK ||
 	    curl_multi_setopt(m, CURLMOPT_SOCKETDATA, h) != CURLM_OK ||
 	    curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
@@ -693,7 +756,7 @@ static CURLM *make_multi(struct sv_http *h)
 	    curl_multi_setopt(m, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX) != CURLM_OK ||
 	    curl_multi_setopt(m, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000L) != CURLM_OK ||
 	    curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)SV_HTTP_CONNECTIONS_MAX) != CURLM_OK ||
-	    curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, h->connections_max) != CURLM_OK) {
+	    curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, (long)h->allowed) != CURLM_OK) {
 		curl_multi_cleanup(m);
 		return NULL;
 	}
@@ -768,5 +831,6 @@ struct sv_http_counts sv_http_counts(const struct sv_http *h)
 	struct sv_http_counts c = h->counts;
 
 	c.connections = (unsigned)h->n_lines;
+	c.allowed = h->allowed;
 	return c;
 }

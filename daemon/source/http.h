@@ -5,8 +5,8 @@
  * Many requests stay open for minutes (watches). With HTTP/2 they share as few
  * connections as the server allows. How many streams a connection takes is the
  * server's secret, and libcurl lets what is over it wait without a word; so
- * requests are counted by connection, and when some wait although the others
- * have begun, one more connection is allowed.
+ * requests are counted by connection, and when some wait although nothing moves,
+ * more connections are allowed: see sv_http_adapt().
  *
  * Redirects are not followed: credentials go to the configured server only.
  */
@@ -21,6 +21,10 @@
 #define SV_HTTP_CONNECT_MS 10000 /* for a connection, TLS included */
 #define SV_HTTP_ANSWER_MS 15000  /* from the request to the head of its answer */
 #define SV_HTTP_CONNECTIONS_MAX 1024
+/* How a request ends that could have no socket. */
+#define SV_HTTP_CONFINED                                                                      \
+	"this process may not use the network: the unit of the service needs a drop-in with " \
+	"RestrictAddressFamilies=AF_INET AF_INET6"
 
 enum sv_http_verb { SV_HTTP_GET, SV_HTTP_LIST, SV_HTTP_WATCH, SV_HTTP_CREATE, SV_HTTP_PATCH };
 #define SV_HTTP_N_VERBS 5
@@ -31,7 +35,28 @@ struct sv_http_counts {
 	uint64_t requests;    /* handed to libcurl */
 	unsigned open;        /* requests under way */
 	unsigned connections; /* that carry at least one request */
+	unsigned allowed;     /* connections that libcurl may make */
 };
+
+/* How many connections requests are spread over, looked at now and then. */
+struct sv_http_load {
+	unsigned open;        /* requests under way */
+	unsigned unsent;      /* of these, without a connection */
+	unsigned connections; /* that carry at least one request */
+	unsigned fullest;     /* requests on the one of these that has most */
+	bool moving; /* since the last look a request was sent, or a connection is being made */
+	unsigned streams; /* most requests that one connection is known to take; 0: not known */
+	unsigned allowed; /* connections; at least 1 */
+};
+
+/*
+ * Pure: sets @allowed, and @streams if it turns out to be wrong. More are allowed when requests wait
+ * although nothing moves, as many at once as they need by what a connection was seen to take at
+ * any time: those that are left after others were lost carry less than they could. Where that
+ * would be room enough, it is believed half as much. Fewer are allowed when less than half is needed,
+ * since a server that is full lets libcurl make all that are allowed.
+ */
+void sv_http_adapt(struct sv_http_load *load);
 
 struct sv_http;
 struct sv_http_request;

@@ -20,6 +20,7 @@ struct kube {
 	struct sv_source source;
 	struct sv_manager *manager;
 	char *node_name;
+	int64_t started_ms; /* Unix time */
 	struct sv_decode_opts decode;
 	struct sv_kube_server server;
 	struct sv_kube_problems problems;
@@ -257,6 +258,33 @@ static void report(struct sv_source *source, struct json_object *list)
 	sv_json_append(list, o);
 }
 
+static void write_event_metrics(const struct kube *k, struct sv_buf *b)
+{
+	static const char name[] = "secretvold_api_events_total";
+	struct sv_recorder_counts c = sv_kube_events_counts(k->events);
+	const struct {
+		const char *result;
+		uint64_t n;
+	} results[] = {
+		{ "sent", c.sent },
+		{ "denied", c.denied },
+		{ "failed", c.failed },
+		{ "dropped", c.dropped },
+	};
+	size_t i;
+
+	sv_metrics_head(
+		b, name, "counter",
+		"Events about Pods, and counts of them, for the API server: taken, denied for "
+		"lack of a right, given up, or never sent.");
+	for (i = 0; i < SV_ARRAY_SIZE(results); i++)
+		sv_buf_printf(b, "%s{result=\"%s\"} %" PRIu64 "\n", name, results[i].result,
+			      results[i].n);
+	sv_metrics_number(b, "secretvold_api_events_combined_total", "counter",
+			  "What happened to Pods and became part of an Event that stands for many.",
+			  c.combined);
+}
+
 static void write_metrics(struct sv_source *source, struct sv_buf *b)
 {
 	static const char requests[] = "secretvold_api_requests_total";
@@ -288,12 +316,27 @@ static void write_metrics(struct sv_source *source, struct sv_buf *b)
 	sv_metrics_number(b, "secretvold_api_rewinds_total", "counter",
 			  "How often the API server was found to have lost what it had before.",
 			  k->rewinds);
+	if (k->events)
+		write_event_metrics(k, b);
+}
+
+/* A name that no Pod carries is no error to anybody else. NULL: all is well, or it is not known. */
+static char *other_node(const struct kube *k)
+{
+	const char *node = sv_kube_auth_access(k->server.auth)->node;
+
+	if (!*node || strcmp(node, k->node_name) == 0)
+		return NULL;
+	return sv_asprintf("the client certificate is that of node \"%s\", and node-name asks for "
+			   "the Pods of \"%s\"",
+			   node, k->node_name);
 }
 
 static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 {
 	struct kube *k = (struct kube *)source;
 	const struct sv_kube_server *s = &k->server;
+	sv_autofree char *other = other_node(k);
 	struct sv_problem p = sv_problem_about("kubernetes", s->name);
 
 	p.reason = "SourceUnavailable";
@@ -308,11 +351,21 @@ static void each_problem(struct sv_source *source, sv_problem_fn fn, void *arg)
 		p.warning = true;
 		fn(arg, &p);
 	}
-	p.message = k->events ? sv_kube_events_problem(k->events, &p.since_ms) : NULL;
+	p.message = k->events ? sv_kube_events_problem(k->events, &p.since_ms, &p.ns) : NULL;
 	if (p.message) {
 		p.warning = true;
 		p.kind = "Event";
 		p.reason = "Forbidden";
+		fn(arg, &p);
+	}
+	if (other) {
+		p.warning = true;
+		p.kind = "Node";
+		p.ns = "";
+		p.name = k->node_name;
+		p.reason = "OtherNode";
+		p.message = other;
+		p.since_ms = k->started_ms;
 		fn(arg, &p);
 	}
 	sv_kube_problems_each(&k->problems, fn, arg);
@@ -400,6 +453,7 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 {
 	struct kube *k = calloc(1, sizeof(*k));
 	char *path = pods_path(opts->node_name);
+	sv_autofree char *other = NULL;
 	int r = path ? -ENOMEM : -EINVAL;
 
 	if (k)
@@ -443,8 +497,12 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 			     &k->decode);
 	if (!opts->no_events)
 		check(sv_kube_events_new(&k->server, k->node_name, &k->events));
-	sv_kube_watch_init(&k->pods, &k->server, &pods_ops, k, path, SV_LIST_ANY);
+	sv_kube_watch_init(&k->pods, &k->server, &pods_ops, k, NULL, path, SV_LIST_ANY);
 	sv_kube_watch_start(&k->pods, 0);
+	k->started_ms = sv_unix_ms();
+	other = other_node(k);
+	if (other)
+		sv_log_warn("%s: %s", k->server.name, other);
 	*ret = &k->source;
 	return 0;
 }

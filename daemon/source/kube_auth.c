@@ -17,6 +17,7 @@
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/text.h"
 #include "../../lib/core/kubeconfig.h"
+#include "../../lib/core/validate.h"
 #include "../../lib/node/fsutil.h"
 
 #define SERVICE_ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -46,6 +47,7 @@ struct material {
 	struct sv_bytes ca, cert, key;
 	char *authorization;
 	int64_t expires_ms;
+	char node[SV_SUBDOMAIN_MAX + 1];
 };
 
 struct sv_kube_auth {
@@ -323,6 +325,26 @@ static int64_t end_of(const X509 *cert)
 								     0;
 }
 
+/* Which node is that, by the name that the API server knows it by? "" if it is none. */
+static void read_node(X509 *cert, char ret[SV_SUBDOMAIN_MAX + 1])
+{
+	static const char prefix[] = "system:node:";
+	X509_NAME *subject = X509_get_subject_name(cert);
+	int i = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	const ASN1_STRING *cn =
+		i < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i));
+	size_t skip = sizeof(prefix) - 1, len = cn ? (size_t)ASN1_STRING_length(cn) : 0;
+	const char *text = cn ? (const char *)ASN1_STRING_get0_data(cn) : "";
+
+	*ret = '\0';
+	if (len <= skip || len - skip > SV_SUBDOMAIN_MAX || memcmp(text, prefix, skip) != 0)
+		return;
+	memcpy(ret, text + skip, len - skip);
+	ret[len - skip] = '\0';
+	if (sv_check_subdomain(ret)) /* no name of a node, or in letters that are no ASCII */
+		*ret = '\0';
+}
+
 /* Certificate and key are swapped one after the other, or are half written, when we look. */
 static int check_pair(struct material *m, const char *cert_where, const char *key_where,
 		      struct sv_err *err)
@@ -343,6 +365,7 @@ static int check_pair(struct material *m, const char *cert_where, const char *ke
 				  "the key in %s is not that of the certificate in %s", key_where,
 				  cert_where);
 	m->expires_ms = end_of(cert);
+	read_node(cert, m->node);
 	return 0;
 }
 
@@ -535,6 +558,7 @@ static int use(struct sv_kube_auth *a, struct sv_kubeconfig *k, struct material 
 		.authorization = a->material.authorization,
 		.generation = a->access.generation + (same ? 0 : 1),
 		.expires_ms = a->material.expires_ms,
+		.node = a->material.node,
 	};
 	return same ? 0 : SV_KUBE_AUTH_E_CHANGED;
 }

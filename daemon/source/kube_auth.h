@@ -46,6 +46,7 @@ struct sv_kube_access {
 	const char *authorization; /* the header line "Authorization: Bearer …", NULL: none */
 	uint64_t generation;       /* 1 at first; grows with every change of any of these */
 	int64_t expires_ms; /* Unix time at which the client certificate ends; 0: there is none */
+	const char *node; /* whose certificate it is: "NAME" of "system:node:NAME"; "": nobody's */
 };
 
 struct sv_kube_auth;

@@ -27,7 +27,10 @@ struct sv_kube_events {
 	struct sv_recorder recorder;
 	uv_timer_t timer;
 	struct call calls[SV_RECORDER_UNDER_WAY_MAX];
-	char *problem; /* NULL: none */
+	char *problem;    /* NULL: none */
+	char *problem_ns; /* the namespace that it names; not NULL if there is a problem */
+	char *denial;     /* what the server said last; NULL: nothing yet */
+	size_t n_denied;  /* namespaces, when it was looked at last */
 	int64_t problem_ms;
 };
 
@@ -53,28 +56,59 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-static void clear_problem(struct sv_kube_events *e)
+static void forget_problem(struct sv_kube_events *e)
 {
-	if (e->problem)
-		sv_log_notice("%s: takes events again", e->server->name);
 	free(e->problem);
-	e->problem = NULL;
+	free(e->problem_ns);
+	e->problem = e->problem_ns = NULL;
 }
 
-static void set_problem(struct sv_kube_events *e, const struct sv_wire_status *status)
+static char *describe(const struct sv_kube_events *e, const char *ns, size_t n)
 {
-	if (e->problem) /* said already */
+	sv_autofree char *more = n > 1 ? sv_asprintf(" (and %zu more)", n - 1) : strdup("");
+
+	return more ? sv_asprintf(
+			      "no events are written in namespace \"%s\"%s: the right to create "
+			      "and patch events is needed there (%s); tried again after %d "
+			      "minutes, and --no-api-events does without",
+			      ns, more, e->denial ? e->denial : "status 403",
+			      SV_RECORDER_OFF_MS / 60000) :
+		      NULL;
+}
+
+/* Which namespaces are denied may have changed. */
+static void update_problem(struct sv_kube_events *e)
+{
+	const struct sv_log_fields fields = { .id = SV_LOG_SOURCE, .reason = "Forbidden" };
+	size_t before = e->n_denied;
+	const char *ns;
+
+	e->n_denied = sv_recorder_denied(&e->recorder, &ns);
+	if (e->n_denied == before)
 		return;
-	e->problem = sv_asprintf("no events are written: the right to create and patch events is "
-				 "needed (%s); tried again after %d minutes, and --no-api-events "
-				 "does without",
-				 status->message[0] ? status->message : "status 403",
-				 SV_RECORDER_OFF_MS / 60000);
-	e->problem_ms = sv_unix_ms();
-	if (e->problem)
-		sv_log_event(SV_LOG_WARNING,
-			     &(struct sv_log_fields){ .id = SV_LOG_SOURCE, .reason = "Forbidden" },
-			     "%s: %s", e->server->name, e->problem);
+	forget_problem(e);
+	if (e->n_denied == 0) {
+		sv_log_notice("%s: takes events again", e->server->name);
+		return;
+	}
+	if (before == 0)
+		e->problem_ms = sv_unix_ms();
+	e->problem = describe(e, ns, e->n_denied);
+	e->problem_ns = strdup(ns);
+	if (!e->problem || !e->problem_ns)
+		forget_problem(e);
+	else if (e->n_denied > before)
+		sv_log_event(SV_LOG_WARNING, &fields, "%s: %s", e->server->name, e->problem);
+}
+
+static void keep_denial(struct sv_kube_events *e, const struct sv_wire_status *status)
+{
+	char *copy = status->message[0] ? strdup(status->message) : NULL;
+
+	if (!copy)
+		return;
+	free(e->denial);
+	e->denial = copy;
 }
 
 static void answered(struct sv_kube_events *e, struct sv_recorded *event,
@@ -83,7 +117,6 @@ static void answered(struct sv_kube_events *e, struct sv_recorded *event,
 	switch (sv_recorder_answered(&e->recorder, event, status, sv_monotonic_ms(),
 				     sv_kube_random())) {
 	case SV_RECORDER_TAKEN:
-		clear_problem(e);
 		break;
 	case SV_RECORDER_AGAIN:
 		sv_log_debug("%s: an event is sent again: status %d %s%s", e->server->name,
@@ -94,9 +127,10 @@ static void answered(struct sv_kube_events *e, struct sv_recorded *event,
 			    status->code, status->message, text);
 		break;
 	case SV_RECORDER_DENIED:
-		set_problem(e, status);
+		keep_denial(e, status);
 		break;
 	}
+	update_problem(e);
 }
 
 static void on_head(void *arg, int code)
@@ -197,9 +231,11 @@ void sv_kube_events_note(struct sv_kube_events *e, const struct sv_pod *pod,
 
 /* ---- what is known of it ------------------------------------------------------------------- */
 
-const char *sv_kube_events_problem(const struct sv_kube_events *e, int64_t *since_ms)
+const char *sv_kube_events_problem(const struct sv_kube_events *e, int64_t *since_ms,
+				   const char **ns)
 {
 	*since_ms = e->problem_ms;
+	*ns = e->problem ? e->problem_ns : "";
 	return e->problem;
 }
 
@@ -249,6 +285,7 @@ void sv_kube_events_free(struct sv_kube_events *e)
 	if (!e)
 		return;
 	sv_recorder_done(&e->recorder);
-	free(e->problem);
+	forget_problem(e);
+	free(e->denial);
 	free(e);
 }

@@ -4,8 +4,8 @@
  *
  * Carries out what lib/core/recorder.h decides. It picks what concerns the
  * Pod's owner: FailedMount, and SecretUpdated. What waits when the daemon ends is
- * lost. It takes the rights to create and patch events; without them it is silent for
- * SV_RECORDER_OFF_MS at a time, and has a problem to show.
+ * lost. It takes the rights to create and patch events; of a namespace without them it is silent
+ * for SV_RECORDER_OFF_MS at a time, and has a problem to show.
  */
 #ifndef SV_DAEMON_SOURCE_KUBE_EVENTS_H
 #define SV_DAEMON_SOURCE_KUBE_EVENTS_H
@@ -31,8 +31,9 @@ void sv_kube_events_free(struct sv_kube_events *e); /* after the loop has run ou
 void sv_kube_events_note(struct sv_kube_events *e, const struct sv_pod *pod,
 			 const struct sv_event *event);
 
-/* Why none are written, and since when (Unix time in ms); NULL if all is well. */
-const char *sv_kube_events_problem(const struct sv_kube_events *e, int64_t *since_ms);
+/* Why none are written, since when (Unix time in ms), and of which namespace; NULL if all is well. */
+const char *sv_kube_events_problem(const struct sv_kube_events *e, int64_t *since_ms,
+				   const char **ns);
 
 struct sv_recorder_counts sv_kube_events_counts(const struct sv_kube_events *e);
 

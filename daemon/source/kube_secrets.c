@@ -367,8 +367,8 @@ static struct namespace *get_namespace(struct sv_kube_secrets *k, const char *na
 		free(n);
 		return NULL;
 	}
-	sv_kube_watch_init(&n->watch, k->server, &namespace_ops, k, secret_path(name, NULL),
-			   SV_LIST_NEWEST);
+	sv_kube_watch_init(&n->watch, k->server, &namespace_ops, k, &k->horizon,
+			   secret_path(name, NULL), SV_LIST_NEWEST);
 	sv_kube_watch_start(&n->watch, 0);
 	return n;
 }
@@ -409,7 +409,7 @@ static struct secret *make_secret(struct sv_kube_secrets *k, const char *ns, con
 		return NULL;
 	}
 	/* From the store: a lagging memory may not have a Secret that was made just before its Pod. */
-	sv_kube_watch_init(&s->watch, k->server, &secret_ops, k, path, SV_LIST_NEWEST);
+	sv_kube_watch_init(&s->watch, k->server, &secret_ops, k, &k->horizon, path, SV_LIST_NEWEST);
 	check(sv_desired_hold_secret(&k->manager->desired, ORIGIN, ns, name));
 	if (!path) { /* a name that no Secret can have (R13) */
 		remove_secret(s);
@@ -550,6 +550,7 @@ void sv_kube_secrets_relist(struct sv_kube_secrets *k)
 {
 	size_t i;
 
+	sv_kube_horizon_done(&k->horizon);
 	for (i = 0; i < k->namespaces.n; i++)
 		sv_kube_watch_relist(&((struct namespace *)k->namespaces.entries[i].value)->watch,
 				     SV_LIST_NEWEST);
@@ -704,6 +705,7 @@ void sv_kube_secrets_done(struct sv_kube_secrets *k)
 	sv_strmap_done(&k->touched);
 	sv_strmap_done(&k->items);
 	sv_strmap_done(&k->namespaces);
+	sv_kube_horizon_done(&k->horizon);
 }
 
 void sv_kube_secrets_down(struct sv_kube_secrets *k, const char *text)

@@ -29,6 +29,7 @@ struct sv_kube_secrets {
 	struct sv_strmap namespaces; /* name -> its watch */
 	struct sv_strmap touched;    /* "NS/NAME": who needs it may have changed; keys are owned */
 	struct sv_lease *leases;
+	struct sv_kube_horizon horizon;
 };
 
 /* Pointers are borrowed for good. */

@@ -6,6 +6,20 @@
  * While it cannot be reached, or does not accept our credentials, nobody's turn
  * comes; one small request now and then asks whether that is over. The files of
  * the credentials are looked at before requests go out.
+ *
+ * How it is noticed that the server has gone:
+ * - A peer that acknowledges nothing: by the kernel, for each connection, after 30 s, whether
+ *   something is under way (TCP_USER_TIMEOUT) or not (keepalive).
+ * - One that acknowledges and says nothing: asked after SV_KUBE_SILENCE_MS without a byte on any
+ *   connection, and given up with all of them if no answer comes in SV_KUBE_PROBE_MS.
+ * - A request without the head of an answer: after SV_HTTP_ANSWER_MS.
+ * Go's client sends an HTTP/2 ping on each connection that is silent for 30 s, and waits 15 s. libcurl
+ * pings nobody from a multi handle, and a request cannot be told which connection to take. So one of
+ * several connections that is stuck behind a proxy that acknowledges, and a server that is stuck in
+ * one watch, are noticed when the watch should have ended, at the latest after 630 s. A
+ * shorter limit would end watches that have nothing to say: bookmarks come once a minute from
+ * most servers, and never from some. (For a watch on a connection that answers pings, Go's client
+ * has no limit at all.)
  */
 #ifndef SV_DAEMON_SOURCE_KUBE_SERVER_H
 #define SV_DAEMON_SOURCE_KUBE_SERVER_H

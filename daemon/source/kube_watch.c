@@ -26,10 +26,12 @@ static void on_timer(uv_timer_t *timer)
 static void go(struct sv_kube_turn *turn);
 
 void sv_kube_watch_init(struct sv_kube_watch *w, struct sv_kube_server *server,
-			const struct sv_kube_watch_ops *ops, void *arg, char *path,
-			enum sv_list_from first)
+			const struct sv_kube_watch_ops *ops, void *arg,
+			struct sv_kube_horizon *horizon, char *path, enum sv_list_from first)
 {
-	*w = (struct sv_kube_watch){ .ops = ops, .arg = arg, .server = server, .path = path };
+	*w = (struct sv_kube_watch){
+		.ops = ops, .arg = arg, .server = server, .horizon = horizon, .path = path
+	};
 	w->turn.go = go;
 	sv_reflector_init(&w->reflector, first);
 	w->timer.data = w;
@@ -40,6 +42,28 @@ void sv_kube_watch_start(struct sv_kube_watch *w, int64_t delay_ms)
 {
 	if (!w->request && !w->turn.queued)
 		uv_timer_start(&w->timer, on_timer, delay_ms > 0 ? (uint64_t)delay_ms : 0, 0);
+}
+
+/* ---- what is too old ---- */
+
+void sv_kube_horizon_done(struct sv_kube_horizon *h)
+{
+	free(h->expired);
+	h->expired = NULL;
+}
+
+/* The watch was told that its version is too old: so are others. */
+static void raise_horizon(struct sv_kube_horizon *h, const char *version)
+{
+	char *copy;
+
+	if (!version || (h->expired && sv_wire_compare(version, h->expired) <= 0))
+		return;
+	copy = strdup(version);
+	if (!copy)
+		return; /* others find out themselves */
+	free(h->expired);
+	h->expired = copy;
 }
 
 /* ---- answers ------------------------------------------------------------------------------- */
@@ -152,6 +176,8 @@ static int take_list(struct sv_kube_watch *w, struct sv_err *err)
 		return sv_err_set(err, r, "cannot read a list");
 	if (r > 0)
 		w->synced_ms = sv_unix_ms();
+	if (w->horizon && w->reflector.rewound)
+		sv_kube_horizon_done(w->horizon);
 	if (r == 0 || w->ops->listed(w))
 		sv_kube_watch_start(w, 0);
 	return 0;
@@ -160,8 +186,11 @@ static int take_list(struct sv_kube_watch *w, struct sv_err *err)
 static void fail(struct sv_kube_watch *w, const struct sv_wire_status *status, const char *text)
 {
 	int64_t lasted = w->listing || w->code != 200 ? 0 : sv_monotonic_ms() - w->began_ms;
-	int64_t delay = sv_reflector_failed(&w->reflector, status, lasted, sv_kube_random());
+	int64_t delay;
 
+	if (w->horizon && !w->listing && sv_reflector_is_expired(status))
+		raise_horizon(w->horizon, w->reflector.version);
+	delay = sv_reflector_failed(&w->reflector, status, lasted, sv_kube_random());
 	sv_kube_watch_start(w, delay);
 	w->ops->failed(w, status, text);
 }
@@ -230,10 +259,8 @@ static void on_done(void *arg, const struct sv_http_end *end)
 	sv_buf_done(&w->body);
 }
 
-static void go(struct sv_kube_turn *turn)
+static void send_next(struct sv_kube_watch *w)
 {
-	struct sv_kube_watch *w =
-		(struct sv_kube_watch *)((char *)turn - offsetof(struct sv_kube_watch, turn));
 	struct sv_http_call call = { .verb = w->reflector.listing ? SV_HTTP_LIST : SV_HTTP_WATCH,
 				     .limit_ms =
 					     w->reflector.listing ? LIST_LIMIT_MS : WATCH_LIMIT_MS,
@@ -243,7 +270,6 @@ static void go(struct sv_kube_turn *turn)
 				     .arg = w };
 	sv_autobuf struct sv_buf path = { 0 };
 
-	uv_timer_stop(&w->timer);
 	sv_buf_puts(&path, w->path);
 	sv_reflector_query(&w->reflector, sv_kube_random(), &path);
 	call.path = path.ptr;
@@ -263,6 +289,18 @@ static void go(struct sv_kube_turn *turn)
 		sv_log_err("%s: cannot send a request: out of memory", w->path);
 		sv_kube_watch_start(w, 1000);
 	}
+}
+
+static void go(struct sv_kube_turn *turn)
+{
+	static const struct sv_wire_status gone = { .code = 410 };
+	struct sv_kube_watch *w =
+		(struct sv_kube_watch *)((char *)turn - offsetof(struct sv_kube_watch, turn));
+
+	uv_timer_stop(&w->timer);
+	if (w->horizon && sv_reflector_is_behind(&w->reflector, w->horizon->expired))
+		(void)sv_reflector_failed(&w->reflector, &gone, 0, 0); /* as if it had been told */
+	send_next(w);
 }
 
 static void end_request(struct sv_kube_watch *w)

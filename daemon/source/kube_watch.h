@@ -39,10 +39,18 @@ struct sv_kube_watch_ops {
 		       const char *text);
 };
 
+/* What watches of one kind share. All zero: nothing known. */
+struct sv_kube_horizon {
+	char *expired; /* the newest version that the server could not go on from; NULL: none */
+};
+
+void sv_kube_horizon_done(struct sv_kube_horizon *h); /* or forget: it is another server's */
+
 struct sv_kube_watch {
 	const struct sv_kube_watch_ops *ops;
 	void *arg; /* the owner's */
 	struct sv_kube_server *server;
+	struct sv_kube_horizon *horizon; /* NULL: it has none to share; borrowed */
 	struct sv_kube_turn turn;
 	char *path; /* "/api/v1/pods?fieldSelector=…&": the reflector's parameters follow; owned */
 	struct sv_reflector reflector;
@@ -60,10 +68,10 @@ struct sv_kube_watch {
 	void (*closed)(struct sv_kube_watch *w);
 };
 
-/* @path is taken, also on failure. Nothing is sent before sv_kube_watch_start(). */
+/* @path is taken, also on failure. @horizon: may be NULL. Nothing is sent before sv_kube_watch_start(). */
 void sv_kube_watch_init(struct sv_kube_watch *w, struct sv_kube_server *server,
-			const struct sv_kube_watch_ops *ops, void *arg, char *path,
-			enum sv_list_from first);
+			const struct sv_kube_watch_ops *ops, void *arg,
+			struct sv_kube_horizon *horizon, char *path, enum sv_list_from first);
 /* Have the next request due after @delay_ms, unless one is under way. */
 void sv_kube_watch_start(struct sv_kube_watch *w, int64_t delay_ms);
 /* End what is under way and list again. */

@@ -34,6 +34,7 @@ struct sv_recorded {
 	bool paid;   /* it has a token for what is to be sent */
 	bool tried;
 	bool queued, under_way;
+	bool denied;                /* it finds out whether its namespace still is */
 	unsigned count, count_sent; /* @count_sent: by the request under way */
 	int64_t first_ms, last_ms;  /* Unix time */
 	int64_t heard_ms;           /* monotonic, as are the others */
@@ -164,10 +165,17 @@ static void append(struct sv_recorder *r, struct sv_recorded *e)
 	link_at(r, e, at);
 }
 
+static void set_denied(struct sv_recorder *r, struct sv_recorded *e, bool denied)
+{
+	r->n_denied += (size_t)denied - (size_t)e->denied;
+	e->denied = denied;
+}
+
 /* What was to be sent of it is not; the next time that it is heard of counts it all the same. */
 static void drop_at(struct sv_recorder *r, struct sv_recorded **at)
 {
 	(*at)->tried = false;
+	set_denied(r, *at, false);
 	unlink_at(r, at);
 	r->counts.dropped++;
 }
@@ -178,12 +186,27 @@ static bool make_room(struct sv_recorder *r)
 
 	if (r->n_waiting < SV_RECORDER_WAITING_MAX)
 		return true;
-	while (*at && !(*at)->exists)
+	while (*at && (!(*at)->exists || (*at)->denied))
 		at = &(*at)->next;
 	if (!*at)
 		return false;
 	drop_at(r, at);
 	return true;
+}
+
+/* Is nothing recorded of a namespace for now? */
+static bool is_silent(const struct sv_recorder *r, const char *ns, int64_t now_ms)
+{
+	const struct sv_recorded *e = r->n_denied > 0 ? r->waiting : NULL;
+	size_t n = 0;
+
+	for (; e; e = e->next) {
+		if (!e->denied || e->not_before_ms <= now_ms)
+			continue;
+		if (++n == SV_RECORDER_DENIED_MAX || strcmp(e->pod->ns, ns) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- something happened -------------------------------------------------------------------- */
@@ -288,8 +311,8 @@ int sv_recorder_note(struct sv_recorder *r, const struct sv_pod *pod, bool warni
 		return -ENOMEM;
 	e = sv_strmap_get(&r->known, key);
 	/* names become a part of a path */
-	if (now_ms < r->off_ms || sv_check_label(pod->ns) || sv_check_subdomain(pod->name) ||
-	    (!e && !make_room(r))) {
+	if (is_silent(r, pod->ns, now_ms) || sv_check_label(pod->ns) ||
+	    sv_check_subdomain(pod->name) || (!e && !make_room(r))) {
 		r->counts.dropped++;
 		return 0;
 	}
@@ -304,6 +327,7 @@ int sv_recorder_note(struct sv_recorder *r, const struct sv_pod *pod, bool warni
 	}
 	if ((combined || !e->message) && set_message(e, text) < 0)
 		return -ENOMEM;
+	r->counts.combined += combined;
 	count(r, e, now_ms, unix_ms);
 	return 0;
 }
@@ -468,6 +492,7 @@ static enum sv_recorder_verdict take(struct sv_recorder *r, struct sv_recorded *
 {
 	r->failures = 0;
 	r->counts.sent++;
+	set_denied(r, e, false);
 	e->exists = true;
 	settle(e, now_ms);
 	if (e->count > e->count_sent)
@@ -475,26 +500,43 @@ static enum sv_recorder_verdict take(struct sv_recorder *r, struct sv_recorded *
 	return SV_RECORDER_TAKEN;
 }
 
+static void let_go(struct sv_recorder *r, struct sv_recorded *e, int64_t now_ms)
+{
+	set_denied(r, e, false);
+	forget_name(e);
+	settle(e, now_ms);
+}
+
 static enum sv_recorder_verdict give_up(struct sv_recorder *r, struct sv_recorded *e,
 					int64_t now_ms)
 {
 	r->counts.failed++;
-	forget_name(e);
-	settle(e, now_ms);
+	let_go(r, e, now_ms);
 	return SV_RECORDER_GIVEN_UP;
 }
 
-/* The first one to be denied is kept: it finds out whether the right has been given meanwhile. */
-static enum sv_recorder_verdict turn_off(struct sv_recorder *r, struct sv_recorded *e,
-					 int64_t now_ms)
+static void drop_namespace(struct sv_recorder *r, const char *ns)
 {
-	if (now_ms < r->off_ms) {
-		(void)give_up(r, e, now_ms);
+	struct sv_recorded **at = &r->waiting;
+
+	while (*at)
+		if (strcmp((*at)->pod->ns, ns) == 0)
+			drop_at(r, at);
+		else
+			at = &(*at)->next;
+}
+
+/* The first one of a namespace to be denied is kept: it finds out whether the right was given. */
+static enum sv_recorder_verdict deny(struct sv_recorder *r, struct sv_recorded *e, int64_t now_ms)
+{
+	r->counts.denied++;
+	if (is_silent(r, e->pod->ns, now_ms)) {
+		let_go(r, e, now_ms);
 		return SV_RECORDER_DENIED;
 	}
-	while (r->waiting)
-		drop_at(r, &r->waiting);
-	r->off_ms = e->not_before_ms = now_ms + SV_RECORDER_OFF_MS;
+	drop_namespace(r, e->pod->ns);
+	set_denied(r, e, true);
+	e->not_before_ms = now_ms + SV_RECORDER_OFF_MS;
 	e->tried = false;
 	append(r, e);
 	return SV_RECORDER_DENIED;
@@ -540,11 +582,27 @@ enum sv_recorder_verdict sv_recorder_answered(struct sv_recorder *r, struct sv_r
 		return SV_RECORDER_AGAIN;
 	}
 	if (code == 403 && !status->terminating)
-		return turn_off(r, e, now_ms);
+		return deny(r, e, now_ms);
 	if (code < 400 || code == 401 || code == 408 || code == 409 || code == 429 || code >= 500)
 		return try_again(r, e, status, now_ms, random);
 	r->failures = 0;
 	return give_up(r, e, now_ms);
+}
+
+size_t sv_recorder_denied(const struct sv_recorder *r, const char **ret)
+{
+	size_t i;
+
+	*ret = "";
+	for (i = 0; i < r->known.n && r->n_denied > 0; i++) {
+		const struct sv_recorded *e = r->known.entries[i].value;
+
+		if (e->denied) {
+			*ret = e->pod->ns;
+			break;
+		}
+	}
+	return r->n_denied;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */

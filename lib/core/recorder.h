@@ -9,6 +9,10 @@
  * every Event and every patch takes one. Repetitions are patched at growing
  * distances, the last one always in the end.
  *
+ * Rights may be given per namespace: where the server denies an Event, nothing is recorded of
+ * that namespace for SV_RECORDER_OFF_MS. The Event that was denied is kept and then tried again, to
+ * find out whether the right is there now.
+ *
  * Memory is bounded: SV_RECORDER_KNOWN_MAX Events are remembered (of those
  * forgotten a repetition becomes a new one), SV_RECORDER_WAITING_MAX wait.
  *
@@ -34,7 +38,8 @@
 #define SV_RECORDER_REPEAT_FIRST_MS 1000 /* between an Event and its first patch; then it doubles */
 #define SV_RECORDER_REPEAT_MAX_MS 300000
 #define SV_RECORDER_TRY_MS 300000    /* from the first try of a request to the last */
-#define SV_RECORDER_OFF_MS 600000    /* nothing is recorded after the server denied it */
+#define SV_RECORDER_OFF_MS 600000    /* nothing is recorded of a namespace that was denied */
+#define SV_RECORDER_DENIED_MAX 64    /* such namespaces; when so many are, so are all others */
 #define SV_RECORDER_MESSAGE_MAX 1024 /* bytes of a text with its NUL; longer ones end in "…" */
 #define SV_RECORDER_COMPONENT "secretvold"
 
@@ -42,8 +47,11 @@ struct sv_recorded; /* an Event that is known */
 
 struct sv_recorder_counts {
 	uint64_t sent;    /* Events and patches that the server has taken */
-	uint64_t dropped; /* that were never sent: too many, or not allowed */
-	uint64_t failed;  /* that the server refused, or did not take in SV_RECORDER_TRY_MS */
+	uint64_t denied;  /* that it answered with 403 */
+	uint64_t failed;  /* that it refused otherwise, or did not take in SV_RECORDER_TRY_MS */
+	uint64_t dropped; /* that were never sent: too many, or of a namespace that was denied */
+	uint64_t
+		combined; /* what was noted that became part of a "(combined from similar events)" */
 };
 
 struct sv_recorder {
@@ -55,7 +63,7 @@ struct sv_recorder {
 	unsigned n_under_way;
 	unsigned failures; /* in a row */
 	int64_t pause_ms;  /* until then nothing is sent */
-	int64_t off_ms;    /* until then nothing is recorded */
+	size_t n_denied;   /* namespaces: of each the Event that was denied first is kept */
 	unsigned serial;   /* of names */
 	struct sv_recorder_counts counts;
 };
@@ -96,7 +104,7 @@ enum sv_recorder_verdict {
 	SV_RECORDER_TAKEN,
 	SV_RECORDER_AGAIN, /* it is tried again */
 	SV_RECORDER_GIVEN_UP, /* it is not: the server would say the same, or has been asked for long */
-	SV_RECORDER_DENIED, /* we lack the right: nothing for SV_RECORDER_OFF_MS, then one is tried */
+	SV_RECORDER_DENIED, /* we lack the right in its namespace */
 };
 
 /*
@@ -106,5 +114,8 @@ enum sv_recorder_verdict {
 enum sv_recorder_verdict sv_recorder_answered(struct sv_recorder *r, struct sv_recorded *event,
 					      const struct sv_wire_status *status, int64_t now_ms,
 					      uint32_t random);
+
+/* How many namespaces are denied, as far as known. @ret: the name of one, borrowed; "" if none is. */
+size_t sv_recorder_denied(const struct sv_recorder *r, const char **ret);
 
 #endif

@@ -106,6 +106,7 @@ int sv_reflector_listed(struct sv_reflector *r, const char *version, const char 
 	r->rewound = older;
 	r->reordered = false;
 	r->synced = true;
+	r->fresh = true;
 	r->listing = false;
 	r->from = SV_LIST_SEEN;
 	if (!r->watch_failed) /* else lists would come as fast as they are answered */
@@ -158,7 +159,7 @@ void sv_reflector_restart(struct sv_reflector *r, enum sv_list_from from)
 	drop_token(r);
 }
 
-static bool is_expired(const struct sv_wire_status *s)
+bool sv_reflector_is_expired(const struct sv_wire_status *s)
 {
 	return s->code == 410 || strcmp(s->reason, "Expired") == 0 ||
 	       strcmp(s->reason, "Gone") == 0;
@@ -183,6 +184,7 @@ int64_t sv_reflector_failed(struct sv_reflector *r, const struct sv_wire_status 
 	if (lasted_ms >= SV_WATCH_MIN_MS) /* a connection that is cut now and then is no trouble */
 		clear_failures(r);
 	first = r->failures++ == 0;
+	r->fresh = false;
 	r->watch_failed = r->watch_failed || !r->listing;
 	ms = sv_backoff_ms(r->failures, random);
 	if (status->code == 403) {
@@ -193,7 +195,7 @@ int64_t sv_reflector_failed(struct sv_reflector *r, const struct sv_wire_status 
 		ms = denial_ms[n] / 2 + (int64_t)(random % ((unsigned)denial_ms[n] / 2 + 1));
 		if (!r->listing) /* only a list will tell that it is over */
 			sv_reflector_restart(r, SV_LIST_SEEN);
-	} else if (is_expired(status) || status->too_large_version) {
+	} else if (sv_reflector_is_expired(status) || status->too_large_version) {
 		lose_version(r);
 		return first ? 0 : ms; /* nothing is wrong with the server */
 	} else if (!r->listing && r->reordered) {
@@ -213,6 +215,7 @@ int64_t sv_reflector_ended(struct sv_reflector *r, int64_t lasted_ms, uint32_t r
 	bool bad = lasted_ms < SV_WATCH_MIN_MS && r->events == 0;
 
 	r->events = 0;
+	r->fresh = false;
 	if (r->reordered)
 		sv_reflector_restart(r, SV_LIST_NEWEST);
 	if (!bad)
@@ -220,6 +223,13 @@ int64_t sv_reflector_ended(struct sv_reflector *r, int64_t lasted_ms, uint32_t r
 	r->failures += bad;
 	r->watch_failed = bad;
 	return bad ? sv_backoff_ms(r->failures, random) : 0;
+}
+
+bool sv_reflector_is_behind(const struct sv_reflector *r, const char *expired)
+{
+	if (r->listing || r->fresh || !r->version || !expired)
+		return false;
+	return strcmp(r->version, expired) == 0 || sv_wire_compare(r->version, expired) < 0;
 }
 
 bool sv_reflector_is_denied(const struct sv_reflector *r)

@@ -7,6 +7,13 @@
  * that one ended, or a list again where the server no longer has that version.
  * Whoever sends the requests tells it what came of them.
  *
+ * After an outage most versions are too old: a server that starts keeps no history of before, and
+ * bookmarks, which come about once a minute, are older than its start. A watch that is told so costs
+ * a request for nothing, before the list that it takes in any case; so watches of one kind share what
+ * they were told (sv_reflector_is_behind()). List and watch remain: a watch alone may begin with what
+ * there is, but does not say that there is nothing, and one list of many Secrets is not allowed to
+ * a node (R78).
+ *
  * Delays grow from SV_BACKOFF_FIRST_MS to SV_BACKOFF_MAX_MS, with jitter, so
  * that many clients of a server that comes back do not arrive at once.
  */
@@ -37,6 +44,7 @@ enum sv_list_from {
 struct sv_reflector {
 	bool listing;   /* the next request is a list, else a watch */
 	bool synced;    /* a list was complete once */
+	bool fresh;     /* the version is of a list that no watch went on from yet */
 	bool reordered; /* an event was older than what was seen before */
 	bool rewound; /* the last list was older: the server lost what came after (a restored etcd) */
 	enum sv_list_from from;
@@ -87,6 +95,15 @@ int64_t sv_reflector_ended(struct sv_reflector *r, int64_t lasted_ms, uint32_t r
 
 /* List again: what was seen may be wrong, or somebody asks. */
 void sv_reflector_restart(struct sv_reflector *r, enum sv_list_from from);
+
+/* Does the server say that a version, or a token, is too old? */
+bool sv_reflector_is_expired(const struct sv_wire_status *status);
+
+/*
+ * Is the next request a watch that would be told so? @expired: a version from which the server could
+ * not go on for another selection of the same kind; NULL: none. Right after a list the answer is no.
+ */
+bool sv_reflector_is_behind(const struct sv_reflector *r, const char *expired);
 
 /* Has the server said often enough that this may not be read? */
 bool sv_reflector_is_denied(const struct sv_reflector *r);

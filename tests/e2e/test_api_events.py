@@ -5,6 +5,7 @@
 import contextlib
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -21,15 +22,7 @@ WRITES = ("create", "patch")
 
 @contextlib.contextmanager
 def daemon_of(api, *args):
-    path = os.path.join(harness.make_dir("kubeconfig."), "config")
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "c",
-                   "clusters": [{"name": "c", "cluster": {"server": api.url}}],
-                   "users": [{"name": "u", "user": {}}],
-                   "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}, f)
-    os.chmod(path, 0o600)
-    with Daemon(args=["--kubeconfig", path, "--allow-insecure-kubeconfig", "--node-name", NODE,
-                      "--log-level", "debug"] + list(args)) as d:
+    with Daemon(args=api.daemon_args(NODE) + ["--log-level", "debug"] + list(args)) as d:
         yield d
         check_eq(d.stop(), 0, "exit status")
 
@@ -62,6 +55,16 @@ def wait_count(api, key, n):
         event = api.object("events", key)
         return event if event and event["count"] == n else None
     return poll_until(counted, "a count of %d" % n)
+
+
+def counted(d):
+    """What metrics say became of the Events, by result; "combined" is one more."""
+    text = d.client.get("/metrics")[1]
+    text = text.decode() if isinstance(text, bytes) else text
+    counts = dict(re.findall(r'^secretvold_api_events_total\{result="(\w+)"\} (\d+)$', text, re.M))
+    counts["combined"] = re.search(r"^secretvold_api_events_combined_total (\d+)$", text,
+                                   re.M).group(1)
+    return {result: int(n) for result, n in counts.items()}
 
 
 def fail_again(api, d):
@@ -190,6 +193,9 @@ def without_the_right_it_says_so_once_and_volumes_do_not_mind():
             check_eq((problem["kind"], problem["reason"], problem["severity"]),
                      ("Event", "Forbidden", "warning"), "the problem")
             check_in("the right to create and patch events", problem["message"], "its text")
+            check_eq(problem["namespace"], "team", "where")
+            status = d.ctl("status")
+            check_in("next: kubectl auth can-i create events -n team", status.stdout, "advice")
             api.put_secret(key="team/s", keys="k=1")
             volume = d.wait_published("team", "web", "v")
             api.put_secret(key="team/s", keys="k=2")
@@ -197,7 +203,24 @@ def without_the_right_it_says_so_once_and_volumes_do_not_mind():
             d.wait_event(lambda e: e["reason"] == "SecretUpdated")
             # those that were under way at the first refusal may have come, too
             check_eq({w[2]["reason"] for w in writes(api)}, {"FailedMount"}, "what was sent")
+            counts = counted(d)
+            check_eq(counts["denied"], len(writes(api)), "denied")
+            check(counts["dropped"] > 0, "nothing was dropped")
+            check_eq((counts["sent"], counts["failed"], counts["combined"]), (0, 0, 0), "others")
             check_eq(d.log().count("no events are written"), 1, "lines about it")
+
+
+@suite.test
+def what_becomes_of_events_is_counted():
+    with fake_api.FakeApi() as api:
+        api.fault(what="status", kind="events", status=400)  # for one of them
+        for name in ("a", "b", "c"):
+            api.put_pod(key="team/" + name, node=NODE, volumes="v=s")
+        with daemon_of(api) as d:
+            wait_writes(api, 2, 201)
+            poll_until(lambda: counted(d)["sent"] == 2 or None, "two that were taken")
+            check_eq(counted(d), {"sent": 2, "denied": 0, "failed": 1, "dropped": 0,
+                                  "combined": 0}, "counts")
 
 
 @suite.test
@@ -220,6 +243,7 @@ def none_are_written_if_nobody_wants_them():
             api.put_secret(key="team/s", keys="k=1")
             d.wait_published("team", "web", "v")  # after another round trip
             check_eq(writes(api), [], "requests about events")
+            check("secretvold_api_events" not in str(d.client.get("/metrics")[1]), "metrics of them")
 
 
 if __name__ == "__main__":

@@ -243,6 +243,10 @@ def an_identity_of_another_node_is_refused_volume_by_volume():
         check_eq(v["reason"], "Forbidden", "reason")
         check_in("no relationship found between node", v["message"], "the server's words")
         check("Forbidden" in [p["reason"] for p in d.problems()], "a problem says so")
+        other = d.wait_problem("OtherNode")
+        check_eq((other["severity"], other["name"]), ("warning", k.node_name), "the warning")
+        check_in('is that of node "node-b"', other["message"], "its text")
+        check_in("next: kubectl get nodes\n", d.ctl("status").stdout, "advice")
 
 
 @suite.test

@@ -18,6 +18,7 @@ import time
 import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import fake_api  # noqa: E402
 import harness  # noqa: E402
 from harness import (Daemon, check, check_eq, check_in, in_state, manifest,  # noqa: E402
                      newer_than, pod, poll_until, secret)
@@ -808,6 +809,33 @@ def ctl_exit_codes():
         r = d.ctl("get", "volumes", "--socket", "/nonexistent")
         check_eq(r.returncode, 3, "exit code with --socket")
         check_in("/nonexistent", r.stderr, "error")
+
+
+@suite.test
+def status_is_not_well_before_every_source_was_read():
+    with Daemon(start=False) as d:
+        missing = os.path.join(d.home, "later")
+        d.args += ["--manifest-dir", missing]
+        d.start(wait_ready=False).wait_alive()
+        d.wait_status(lambda s: [x["synced"] for x in s["sources"]] == [True, False], "one read")
+        check_in("SYNCED", ctl(d, 5, "status"), "what is there")
+        os.mkdir(missing)
+        d.wait_status(lambda s: all(x["synced"] for x in s["sources"]), "both read")
+        ctl(d, 0, "status")
+
+
+@suite.test
+def status_is_not_well_while_the_pods_of_an_api_server_may_not_be_read():
+    for code in (401, 403):
+        with fake_api.FakeApi() as api:
+            api.fault(what="status", status=code, forever=True)
+            with Daemon(args=api.daemon_args("n"), start=False) as d:
+                d.start(wait_ready=False).wait_alive()
+                d.wait_status(lambda s: s["problems"], "a problem")
+                ctl(d, 5, "status")
+                api.clear_faults()
+                d.wait_status(lambda s: all(x["synced"] for x in s["sources"]), "it is read")
+                ctl(d, 0, "status")
 
 
 # ---- the daemon's own command line -----------------------------------------------------------

@@ -356,6 +356,34 @@ def the_drop_in_for_an_api_server_is_an_example_and_is_correct():
 
 
 @suite.test
+def without_the_drop_in_an_api_server_is_out_of_reach_and_status_says_why():
+    m = installed()
+    config = m.path("/etc/secretvold/config.yaml")
+    before = harness.read_file(config).decode()
+
+    def problem():
+        m.systemctl("restart", "secretvold.service")
+        return poll_until(lambda: m.run("secretvolctl", "status", want=None).partition(
+            "Problems:\n")[2], "a problem")
+    try:
+        write(m.path("/root/kubeconfig"), json.dumps(
+            {"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c",
+                                                                            "user": "u"}}],
+             "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+             "users": [{"name": "u", "user": {}}]}))
+        write(config, "kubeconfig: /root/kubeconfig\nallowInsecureKubeconfig: true\n")
+        text = problem()
+        check_in("RestrictAddressFamilies=AF_INET AF_INET6", text, "why")
+        check_in("next: systemctl edit secretvold", text, "advice")
+        with m.drop_in(harness.read_file(m.path(DROP_IN)).decode()):
+            check_in("Couldn't connect to server; next: curl ", problem(), "with the drop-in")
+            write(config, before)
+    finally:
+        write(config, before)
+        m.systemctl("restart", "secretvold.service")
+
+
+@suite.test
 def the_service_is_ready_and_says_so():
     m = installed()
     m.systemctl("is-active", "secretvold.service")

@@ -49,6 +49,17 @@ class FakeApi:
         self.process.stdout.close()
         harness.check_eq(status, 0, "exit status of the scripted API server")
 
+    def daemon_args(self, node):
+        """What makes a daemon ask this server for the Pods of a node."""
+        path = os.path.join(harness.make_dir("kubeconfig."), "config")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+                       "clusters": [{"name": "c", "cluster": {"server": self.url}}],
+                       "users": [{"name": "u", "user": {}}],
+                       "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}, f)
+        os.chmod(path, 0o600)
+        return ["--kubeconfig", path, "--allow-insecure-kubeconfig", "--node-name", node]
+
     def _ask(self, method, path, body=None):
         self._control.request(method, "/_control/" + path,
                               None if body is None else json.dumps(body))

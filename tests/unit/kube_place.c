@@ -183,11 +183,12 @@ void k_start(const struct k_opts *opts)
 	const struct sv_reconcile_opts reconcile = { 16 << 20, 250 };
 	const struct sv_kube_auth_opts auth = { .kubeconfig = "/mnt/kubeconfig",
 						.allow_insecure = true };
-	struct sv_kube_opts kube = { .node_name = K_NODE, .no_events = true };
+	struct sv_kube_opts kube = { .node_name = K_NODE };
 	struct sv_err err = { "" };
 
 	opts = opts ? opts : &none;
 	kube.by_namespace = opts->by_namespace;
+	kube.no_events = !opts->events;
 	ck_assert_msg(sv_node_open("/mnt/root", &node, &err) == 0, "%s", err.msg);
 	node.policy = SV_SWAP_AVOID;
 	node.medium = sv_tmpfs_choose(node.policy);

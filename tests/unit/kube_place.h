@@ -33,6 +33,7 @@ void k_leave(void); /* stops everything; fails if a handle or an action is left 
 struct k_opts {
 	bool by_namespace;
 	bool once;
+	bool events; /* write them to the server */
 	enum sv_keep keep;
 	void (*on_stuck)(void *arg);
 	void (*on_settled)(void *arg);

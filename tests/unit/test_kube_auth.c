@@ -103,8 +103,8 @@ static char *write_key(EVP_PKEY *key, const char *password, bool traditional)
 	return text_of(bio);
 }
 
-/* Self-signed, until @seconds from now. */
-static char *make_cert(EVP_PKEY *key, long seconds)
+/* Self-signed, until @seconds from now. @cn: NULL for none. */
+static char *make_cert(EVP_PKEY *key, long seconds, const char *cn)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	X509 *cert = X509_new();
@@ -113,23 +113,31 @@ static char *make_cert(EVP_PKEY *key, long seconds)
 	X509_gmtime_adj(X509_getm_notBefore(cert), -2 * DAY_S);
 	X509_gmtime_adj(X509_getm_notAfter(cert), seconds);
 	X509_set_pubkey(cert, key);
+	if (cn)
+		X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
+					   (const unsigned char *)cn, -1, -1, 0);
 	ck_assert_int_gt(X509_sign(cert, key, EVP_sha256()), 0);
 	ck_assert_int_eq(PEM_write_bio_X509(bio, cert), 1);
 	X509_free(cert);
 	return text_of(bio);
 }
 
-static struct pair make_pair(long seconds)
+static struct pair make_pair_of(const char *cn, long seconds)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	struct pair p;
 
 	ck_assert_ptr_nonnull(key);
 	p.end_ms = ((int64_t)time(NULL) + seconds) * 1000;
-	p.cert = make_cert(key, seconds);
+	p.cert = make_cert(key, seconds, cn);
 	p.key = write_key(key, NULL, true);
 	EVP_PKEY_free(key);
 	return p;
+}
+
+static struct pair make_pair(long seconds)
+{
+	return make_pair_of(NULL, seconds);
 }
 
 static void pair_done(struct pair *p)
@@ -303,6 +311,43 @@ START_TEST(a_certificate_that_has_ended_says_when)
 	write_config(SERVER, "client-certificate: cert.pem, client-key: key.pem");
 	a = must_open();
 	ck_assert_int_le(llabs(sv_kube_auth_access(a)->expires_ms - client.end_ms), 5000);
+}
+END_TEST
+
+static const struct {
+	const char *cn, *node;
+} subjects[] = {
+	{ NULL, "" },
+	{ "kubernetes-admin", "" },
+	{ "system:node:node-a", "node-a" },
+	{ "system:node:ip-10-0-0-1.eu-west-1.compute.internal",
+	  "ip-10-0-0-1.eu-west-1.compute.internal" },
+	{ "system:node:", "" },
+	{ "system:node:Node_A", "" },
+	{ "system:node:n\303\266de", "" },
+	{ "system:nodes", "" },
+};
+
+START_TEST(a_certificate_says_which_node_it_is_of)
+{
+	autopair struct pair p = make_pair_of(subjects[_i].cn, DAY_S);
+	autoauth struct sv_kube_auth *a = NULL;
+
+	t_write(dirfd_, "cert.pem", p.cert);
+	t_write(dirfd_, "key.pem", p.key);
+	write_config(SERVER, "client-certificate: cert.pem, client-key: key.pem");
+	a = must_open();
+	ck_assert_str_eq(sv_kube_auth_access(a)->node, subjects[_i].node);
+}
+END_TEST
+
+START_TEST(a_token_says_nothing_of_a_node)
+{
+	autoauth struct sv_kube_auth *a = NULL;
+
+	write_config(SERVER, "token: t");
+	a = must_open();
+	ck_assert_str_eq(sv_kube_auth_access(a)->node, "");
 }
 END_TEST
 
@@ -941,7 +986,7 @@ START_TEST(a_change_of_any_field_is_a_change)
 {
 	autopair struct pair first = make_pair(DAY_S);
 	EVP_PKEY *key = key_of(first.key);
-	sv_autofree char *renewed = make_cert(key, 3 * DAY_S);
+	sv_autofree char *renewed = make_cert(key, 3 * DAY_S, NULL);
 	sv_autofree char *rewritten = write_key(key, NULL, false);
 	const char *const texts[] = { first.cert, first.key, renewed, rewritten, "" };
 	autoauth struct sv_kube_auth *a = NULL;
@@ -1142,6 +1187,8 @@ T_SUITE(kube_auth)
 	T_TEST(a_kubeconfig_can_hold_everything_itself);
 	T_TEST(a_user_may_have_nothing);
 	T_TEST(an_absolute_path_is_taken_as_it_is);
+	T_EACH(a_certificate_says_which_node_it_is_of, subjects);
+	T_TEST(a_token_says_nothing_of_a_node);
 	T_TEST(a_kubeconfig_without_a_directory_is_in_the_working_directory);
 	T_TEST(a_certificate_that_has_ended_says_when);
 	T_EACH(certificate_and_key_belong_together_whatever_else_is_in_their_files, pems);

@@ -411,6 +411,7 @@ START_TEST(more_than_ten_texts_become_one_event)
 	expect(&q, "count", "2");
 	expect(&q, "message", NULL);
 	answer(&q, 200);
+	ck_assert_uint_eq(r.counts.combined, 3);
 }
 END_TEST
 
@@ -882,17 +883,21 @@ END_TEST
 
 START_TEST(without_the_right_nothing_is_recorded_for_ten_minutes)
 {
-	struct sv_recorder_request q, other;
+	struct sv_recorder_request q, second;
+	const char *ns;
 
 	note("a");
 	note("b");
 	note("c");
 	q = take();
-	other = take();
+	second = take();
 	ck_assert_int_eq(answer(&q, 403), SV_RECORDER_DENIED);
 	ck_assert_uint_eq(r.counts.dropped, 1); /* c */
-	ck_assert_int_eq(answer(&other, 403), SV_RECORDER_DENIED);
-	ck_assert_uint_eq(r.counts.failed, 1); /* b */
+	ck_assert_int_eq(answer(&second, 403), SV_RECORDER_DENIED);
+	ck_assert_uint_eq(r.counts.denied, 2);
+	ck_assert_uint_eq(r.counts.failed, 0);
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), 1);
+	ck_assert_str_eq(ns, "team");
 	ck_assert_int_eq(sv_recorder_wait(&r, now), SV_RECORDER_OFF_MS);
 	now += SV_RECORDER_OFF_MS - 1;
 	note("a");
@@ -903,6 +908,112 @@ START_TEST(without_the_right_nothing_is_recorded_for_ten_minutes)
 	note("d");
 	ck_assert_uint_eq(flush(), 2); /* with a, which was kept */
 	none();
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), 0);
+	ck_assert_str_eq(ns, "");
+}
+END_TEST
+
+START_TEST(a_namespace_that_is_denied_silences_no_other)
+{
+	sv_autopod struct sv_pod *other = t_pod("shop/web@1", "v=s");
+	struct sv_recorder_request q;
+	const char *ns;
+
+	note("a");
+	note_of(other, "FailedMount", "a");
+	note("b");
+	q = take();
+	ck_assert_int_eq(answer(&q, 403), SV_RECORDER_DENIED);
+	ck_assert_uint_eq(r.counts.dropped, 1); /* b */
+	ck_assert_uint_eq(flush(), 1);
+	note("c");
+	note_of(other, "FailedMount", "b");
+	ck_assert_uint_eq(flush(), 1);
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), 1); /* what others take says nothing of it */
+	ck_assert_str_eq(ns, "team");
+	note_of(other, "FailedMount", "c");
+	q = take();
+	ck_assert_int_eq(answer(&q, 403), SV_RECORDER_DENIED); /* taken away */
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), 2);
+	now += SV_RECORDER_OFF_MS;
+	ck_assert_uint_eq(flush(), 2);
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), 0);
+}
+END_TEST
+
+/* Right after its time another Event of the namespace is denied first: one is kept, not two. */
+START_TEST(of_a_namespace_one_event_finds_out)
+{
+	struct sv_recorder_request q, scout;
+	const char *ns;
+
+	note("a");
+	scout = take();
+	ck_assert_int_eq(answer(&scout, 403), SV_RECORDER_DENIED);
+	now += SV_RECORDER_OFF_MS;
+	note("b");
+	scout = take();
+	q = take();
+	ck_assert_int_eq(answer(&q, 403), SV_RECORDER_DENIED);
+	ck_assert_int_eq(answer(&scout, 403), SV_RECORDER_DENIED);
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), 1);
+	now += SV_RECORDER_OFF_MS;
+	q = take();
+	none();
+	ck_assert_int_eq(answer(&q, 400),
+			 SV_RECORDER_GIVEN_UP); /* allowed, or at least not denied */
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), 0);
+}
+END_TEST
+
+static void note_in(size_t i)
+{
+	sv_autofree char *name = sv_asprintf("ns-%zu/web@%zu", i, i);
+	sv_autopod struct sv_pod *p = t_pod(name, "v=s");
+
+	note_of(p, "FailedMount", "a");
+}
+
+START_TEST(many_namespaces_that_are_denied_silence_all)
+{
+	struct sv_recorder_request q;
+	const char *ns;
+	size_t i;
+
+	for (i = 0; i < SV_RECORDER_DENIED_MAX; i++) {
+		note_in(i);
+		q = take();
+		ck_assert_int_eq(answer(&q, 403), SV_RECORDER_DENIED);
+		now += 1;
+	}
+	note("a");
+	none();
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), SV_RECORDER_DENIED_MAX);
+	now += SV_RECORDER_OFF_MS - SV_RECORDER_DENIED_MAX;
+	note("a"); /* the first may be tried again */
+	ck_assert_uint_eq(flush(), 2);
+}
+END_TEST
+
+/* Patches that were denied are kept when there is room for no more. */
+START_TEST(what_finds_out_makes_no_room_for_others)
+{
+	struct sv_recorder_request q;
+	const char *ns;
+	size_t i;
+
+	note("a");
+	ck_assert_uint_eq(flush(), 1);
+	now += SV_RECORDER_REPEAT_FIRST_MS;
+	note("a");
+	q = take();
+	ck_assert(!q.create);
+	ck_assert_int_eq(answer(&q, 403), SV_RECORDER_DENIED);
+	for (i = 0; i < SV_RECORDER_WAITING_MAX; i++)
+		note_in(i);
+	ck_assert_uint_eq(r.counts.dropped, 1);
+	ck_assert_uint_eq(sv_recorder_denied(&r, &ns), 1);
+	ck_assert_str_eq(ns, "team");
 }
 END_TEST
 
@@ -1005,6 +1116,10 @@ T_SUITE(recorder)
 	T_TEST(others_wait_while_the_server_is_in_trouble);
 	T_EACH(the_server_is_left_alone_as_long_as_it_asks_for, retry_after);
 	T_TEST(without_the_right_nothing_is_recorded_for_ten_minutes);
+	T_TEST(a_namespace_that_is_denied_silences_no_other);
+	T_TEST(of_a_namespace_one_event_finds_out);
+	T_TEST(many_namespaces_that_are_denied_silence_all);
+	T_TEST(what_finds_out_makes_no_room_for_others);
 	T_TEST(one_is_tried_every_ten_minutes_until_the_right_is_there);
 	T_TEST(a_namespace_that_is_deleted_is_no_lack_of_rights);
 	T_TEST(a_terminating_namespace_is_told_from_a_status);

@@ -517,6 +517,37 @@ START_TEST(all_may_be_done_twice)
 }
 END_TEST
 
+static const struct {
+	const char *version, *expired;
+	bool behind;
+} horizons[] = {
+	{ "100", NULL, false }, { "100", "99", false },
+	{ "100", "100", true }, { "100", "1000", true },
+	{ "a", "a", true },     { "a", "b", false }, /* which is older, nobody knows */
+	{ "a", "100", false },
+};
+
+START_TEST(what_others_were_told_is_too_old_is_known_to_be)
+{
+	const struct sv_wire_status cut = { .code = 0 };
+	struct sv_reflector r;
+
+	sv_reflector_init(&r, SV_LIST_ANY);
+	ck_assert(!sv_reflector_is_behind(&r, "1000"));
+	ck_assert_int_eq(sv_reflector_listed(&r, horizons[_i].version, ""), 1);
+	ck_assert(
+		!sv_reflector_is_behind(&r, horizons[_i].expired)); /* or it would list for ever */
+	sv_reflector_failed(&r, &cut, 5000, 0);
+	ck_assert_int_eq(sv_reflector_is_behind(&r, horizons[_i].expired), horizons[_i].behind);
+	ck_assert_int_eq(sv_reflector_listed(&r, horizons[_i].version, ""), 1);
+	sv_reflector_ended(&r, 300000, 0);
+	ck_assert_int_eq(sv_reflector_is_behind(&r, horizons[_i].expired), horizons[_i].behind);
+	sv_reflector_restart(&r, SV_LIST_SEEN);
+	ck_assert(!sv_reflector_is_behind(&r, horizons[_i].expired)); /* it lists already */
+	sv_reflector_done(&r);
+}
+END_TEST
+
 T_SUITE(reflector)
 {
 	T_TEST(a_list_of_any_age_is_asked_for_at_zero);
@@ -548,4 +579,5 @@ T_SUITE(reflector)
 	T_TEST(a_watch_that_ended_goes_on_at_once_where_it_was);
 	T_TEST(a_watch_that_ends_at_once_without_a_word_has_failed);
 	T_TEST(all_may_be_done_twice);
+	T_EACH(what_others_were_told_is_too_old_is_known_to_be, horizons);
 }

@@ -648,6 +648,29 @@ START_TEST(pods_that_may_not_be_read_are_told_of_and_stay)
 }
 END_TEST
 
+/* The Event of the namespace that is denied finds out when it is not any more. */
+START_TEST(a_namespace_that_takes_no_events_is_named_until_it_does)
+{
+	const struct k_opts opts = { .events = true };
+
+	FAULT(.what = T_API_STATUS, .kind = "events", .status = 403);
+	t_api_put_pod(k_api, "shop/web", K_NODE, "a=db");
+	k_start(&opts);
+	k_until(*k_problem("Event", ""));
+	t_contains(k_problem("Event", ""), "in namespace \"shop\": the right to create");
+	t_api_put_pod(k_api, "team/web", K_NODE, "a=db");
+	k_until(t_api_n_objects(k_api, "events") == 1);
+	t_contains(k_problem("Event", ""), "in namespace \"shop\":");
+	FAULT(.what = T_API_STATUS, .kind = "events", .status = 403);
+	t_api_put_pod(k_api, "team/other", K_NODE, "a=none");
+	k_until(t_api_n_faults(k_api) == 0);
+	k_quiet();
+	t_contains(k_problem("Event", ""), "in namespace \"shop\" (and 1 more):");
+	k_until(!*k_problem("Event", ""));
+	ck_assert_uint_ge(t_api_n_objects(k_api, "events"), 2);
+}
+END_TEST
+
 START_TEST(a_complaint_about_the_watch_of_pods_ends_with_it)
 {
 	start_with_web(NULL);
@@ -702,6 +725,72 @@ START_TEST(a_watch_that_has_expired_goes_on_with_a_list)
 	ck_assert_uint_eq(t_api_n_watches(k_api), 3);
 	ck_assert_uint_eq(k_problems(), 0);
 	is_well();
+}
+END_TEST
+
+/* 200 Secrets, whose versions a server that has started anew no longer knows. */
+static void start_with_many(const char *keys)
+{
+	sv_autobuf struct sv_buf volumes = { 0 };
+	size_t i;
+
+	for (i = 0; i < 200; i++) {
+		sv_autofree char *name = sv_asprintf("s%zu", i);
+
+		t_api_put_secret(k_api, name, keys);
+		sv_buf_printf(&volumes, "%sv%zu=%s", i ? " " : "", i, name);
+	}
+	t_api_put_pod(k_api, "web", K_NODE, volumes.ptr);
+	k_start(NULL);
+	k_until(t_api_n_watches(k_api) == 201 && k_mounts() == 200);
+}
+
+static void restart_server(void)
+{
+	t_api_set_version(k_api, t_api_version(k_api) + 10);
+	t_api_compact(k_api, 0);
+	t_api_cut_all(k_api, T_API_FIN);
+	t_api_clear_log(k_api);
+	k_until(t_api_n_watches(k_api) == 201);
+}
+
+START_TEST(after_an_outage_what_is_too_old_is_not_asked_for_by_each)
+{
+	start_with_many("k=1");
+	restart_server();
+	ck_assert_uint_eq(lists("secrets", NULL), 200);
+	ck_assert_uint_le(watches("secrets", NULL),
+			  200 + 2 * 64); /* those of before the first answer */
+	t_api_put_secret(k_api, "s199", "k=2");
+	k_until(k_holds("web/v199/k", "2"));
+	/* and what is not too old goes on without a list */
+	t_api_clear_log(k_api);
+	t_api_watch_end(k_api, "secrets", NULL);
+	k_until(t_api_n_watches(k_api) == 201);
+	ck_assert_uint_eq(lists("secrets", NULL), 0);
+}
+END_TEST
+
+/* Its versions begin anew, below those that were too old once. */
+START_TEST(what_was_too_old_before_a_server_was_set_back_is_forgotten)
+{
+	uint64_t version;
+
+	start_with_many("k=1");
+	version = t_api_version(k_api);
+	t_api_set_version(k_api, version + 1000);
+	t_api_put_secret(k_api, "s0", "k=2");
+	t_api_bookmark(k_api, "pods", NULL, t_api_version(k_api));
+	t_api_watch_error(k_api, "secrets", NULL, 410);
+	k_until(k_holds("web/v0/k", "2") && t_api_n_watches(k_api) == 201);
+	t_api_restore(k_api, version);
+	k_until(k_holds("web/v0/k", "1") && t_api_n_watches(k_api) == 201);
+	k_pass(10 * K_SECOND);
+	k_until(t_api_n_watches(k_api) == 201);
+	t_api_clear_log(k_api);
+	t_api_watch_end(k_api, "secrets", NULL);
+	k_until(t_api_n_watches(k_api) == 201);
+	ck_assert_uint_eq(lists("secrets", NULL), 0);
 }
 END_TEST
 
@@ -1095,9 +1184,12 @@ T_SUITE(kube_faults)
 	T_TEST(a_secret_that_may_no_longer_be_read_is_read_again_when_it_may);
 	T_TEST(by_namespace_a_namespace_that_may_not_be_read_harms_no_other);
 	T_TEST(pods_that_may_not_be_read_are_told_of_and_stay);
+	T_TEST(a_namespace_that_takes_no_events_is_named_until_it_does);
 	T_TEST(a_complaint_about_the_watch_of_pods_ends_with_it);
 	T_TEST(a_server_that_wants_to_be_left_alone_is);
 	T_TWICE(a_watch_that_has_expired_goes_on_with_a_list);
+	T_TEST(after_an_outage_what_is_too_old_is_not_asked_for_by_each);
+	T_TEST(what_was_too_old_before_a_server_was_set_back_is_forgotten);
 	T_TEST(a_secret_whose_requests_all_fail_says_so_and_harms_no_other);
 	T_TEST(no_redirect_is_followed);
 	T_TEST(events_out_of_order_end_in_the_newest_state);
