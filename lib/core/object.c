@@ -82,10 +82,13 @@ int sv_secret_set(struct sv_secret *s, struct sv_secret_item *items, size_t n)
 	sv_autofree struct sv_secret_data *data =
 		calloc(1, sizeof(*data) + n * sizeof(data->values[0]));
 	size_t i;
-	int r = keys && data ? make_digest(items, n, &s->digest) : -ENOMEM;
+	int r;
 
+	if (!keys || !data)
+		return -ENOMEM;
+	r = make_digest(items, n, &s->digest);
 	if (r < 0)
-		return r;
+		return r; // cppcheck-suppress memleak ; sv_autofree frees both
 	atomic_init(&data->refs, 1);
 	data->n = s->n_keys = n;
 	for (i = 0; i < n; i++) {

@@ -678,31 +678,44 @@ static int covered(const struct sv_node *n, struct sv_action *action)
 	return target < 0 ? target : busy(action, action->id, "was covered until now");
 }
 
+/*
+ * A volume that was mounted and is not at its path. Return: 1 if it is there now, brought back from
+ * where it had been moved to; 0 if it is gone; or a negated errno, as when something covers it.
+ */
+static int find_again(const struct sv_node *n, struct sv_action *action, bool reachable)
+{
+	sv_autofree char *moved = NULL;
+	int r = search(n, action, reachable, &moved);
+
+	if (r < 0)
+		return r;
+	if (!moved)
+		return r > 0 ? covered(n, action) : 0;
+	r = bring_back(n, action, moved);
+	if (r < 0)
+		return r;
+	(void)sv_remove_dirs(n->root_fd, moved, 0);
+	return 1;
+}
+
 /* The volume's descriptor: 0 if it is not there, and was not moved or covered either. */
 static int find_volume(const struct sv_node *n, struct sv_action *action, int *ret)
 {
-	sv_autofree char *moved = NULL;
 	sv_autoclose int fd = open_last(n, action->id);
-	int r = fd < 0 ? fd : sv_tmpfs_is_volume(fd, action->id), s = 0;
+	int r = fd < 0 ? fd : sv_tmpfs_is_volume(fd, action->id);
 
-	if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -ELOOP && r != -EXDEV)
+	if (r < 0 && !is_not_there(-r))
 		return blocked(action, action->id, r);
 	if (r <= 0 && action->mounted) {
-		s = search(n, action, r == 0, &moved);
-		if (s < 0)
-			return s;
-		if (s > 0 && !moved)
-			return covered(n, action);
-	}
-	if (moved) {
-		r = bring_back(n, action, moved);
+		r = find_again(n, action, r == 0);
 		if (r < 0)
 			return r;
-		(void)sv_remove_dirs(n->root_fd, moved, 0);
-		if (fd >= 0)
-			close(fd);
-		fd = open_last(n, action->id);
-		r = fd < 0 ? fd : sv_tmpfs_is_volume(fd, action->id);
+		if (r > 0) {
+			if (fd >= 0)
+				close(fd);
+			fd = open_last(n, action->id);
+			r = fd < 0 ? fd : sv_tmpfs_is_volume(fd, action->id);
+		}
 	}
 	if (r <= 0)
 		return 0;
