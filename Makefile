@@ -174,10 +174,12 @@ have-deps = dpkg-query -W -f='$${db:Status-Status}\n' $(1) 2>/dev/null | grep -c
 # ---- tests -----------------------------------------------------------------------------------
 tests: all $(UNITS) $(FAULTS) $(BENCHES) $(FAKE) $(READERS)
 
+# SUITES= names some of them, or kinds: unit, conformance, e2e.
+SUITES   ?=
 check:
 	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
 	@$(MAKE) --no-print-directory tests
-	@tests/run --build $(BUILD) $(if $(filter 0,$(shell id -u)),--root)
+	@tests/run --build $(BUILD) $(if $(filter 0,$(shell id -u)),--root) $(SUITES)
 
 check-root:
 	@$(call have-deps,$(DEPS_BUILD) $(DEPS_CHECK))
@@ -205,9 +207,10 @@ torture: tests
 	@tests/torture/run --build $(BUILD) --seconds $(TORTURE_SECONDS)
 
 # The daemon with its threads under the thread sanitizer, which ends it at the first race.
+THREAD_SUITES := test_kube test_root_kube_faults test_root_kube test_update test_manifest_dir test_api_events
 thread:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/thread SAN=thread all
-	@TSAN_OPTIONS=halt_on_error=1 tests/run --build $(BUILD)/thread --root test_update test_manifest_dir
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/thread SAN=thread tests
+	@TSAN_OPTIONS=halt_on_error=1 tests/run --build $(BUILD)/thread --root $(or $(SUITES),$(THREAD_SUITES))
 
 fuzz-targets: $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
 
@@ -224,7 +227,8 @@ coverage:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage \
 		CFLAGS='-O0 -g --coverage -fprofile-update=atomic' LDFLAGS=--coverage tests
 	@find $(BUILD)/coverage -name '*.gcda' -delete
-	@tests/run --build $(BUILD)/coverage $(if $(filter 0,$(shell id -u)),--root) unit conformance; \
+	@tests/run --build $(BUILD)/coverage $(if $(filter 0,$(shell id -u)),--root) \
+		$(or $(SUITES),unit conformance); \
 		r=$$?; $(PYTHON) tests/support/coverage.py --build $(BUILD)/coverage && exit $$r
 
 # ---- housekeeping ----------------------------------------------------------------------------
@@ -278,9 +282,10 @@ format:
 format-check:
 	clang-format --dry-run -Werror $(SOURCES)
 
+# TIDY_FLAGS=--checks=-clang-analyzer-* takes seconds instead of minutes.
 tidy: compile_commands.json
-	printf '%s\n' $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC) | \
-		xargs -P $$(nproc) -n 4 clang-tidy -p $(BUILD) --quiet
+	@printf '%s\n' $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC) | \
+		xargs -P $$(nproc) -n 4 clang-tidy -p $(BUILD) --quiet $(TIDY_FLAGS)
 
 compile_commands.json:
 	@mkdir -p $(BUILD)
