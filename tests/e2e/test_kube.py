@@ -9,11 +9,14 @@ already it has the identity that KUBECONFIG gives, and tests that take own_serve
 import base64
 import contextlib
 import functools
+import http.client
 import itertools
 import json
 import os
+import ssl
 import subprocess
 import sys
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import cluster  # noqa: E402
@@ -316,6 +319,19 @@ def bound_token(k, account, bound_to):
     return answer["status"]["token"]
 
 
+def wait_refused(k, token):
+    """A server knows a token for ten seconds after it has last made sure."""
+    url = urllib.parse.urlsplit(k.url)
+    context = ssl.create_default_context(cafile=k.ca_file)
+
+    def refused():
+        with contextlib.closing(http.client.HTTPSConnection(url.hostname, url.port, context=context,
+                                                            timeout=harness.DEADLINE_S)) as c:
+            c.request("GET", "/version", headers={"Authorization": "Bearer " + token})
+            return c.getresponse().status == 401
+    poll_until(refused, "the end of a token", interval_s=0.1)
+
+
 @suite.test
 def a_service_account_watches_its_namespace_and_goes_on_with_a_new_token():
     k = own_server()
@@ -334,11 +350,13 @@ def a_service_account_watches_its_namespace_and_goes_on_with_a_new_token():
         config["users"][0]["user"] = {"tokenFile": "token"}
     put(bound_token(k, "reader", "bound-1"))
     kubeconfig = kubeconfig_of(k, os.path.join(home, "kubeconfig"), edit)
-    with Node(k, "--secrets=by-namespace", kubeconfig=kubeconfig) as d:
+    with contextlib.ExitStack() as end, \
+            Node(k, "--secrets=by-namespace", kubeconfig=kubeconfig) as d:
         d.wait_published(NS, "ns", "v")
         check_eq(held_secrets(d), [NS + "/ns"], "what is held of the namespace")
         poll_until(lambda: kube_source(d)["watches"] == 2, "Pods and one namespace to be watched")
-        put(bound_token(k, "reader", "bound-2"))
+        second = bound_token(k, "reader", "bound-2")
+        put(second)
         k.remove("Secret", "bound-1")  # and with it, the first token
         k.restart_apiserver()          # whatever was open has to be asked for anew
         k.patch("Secret", "ns", {"stringData": {"a": "2"}})
@@ -346,8 +364,10 @@ def a_service_account_watches_its_namespace_and_goes_on_with_a_new_token():
         check_eq(kube_source(d)["error"], "", "the source's error")
         k.create(pod("ns-later", {"v": "unneeded"}))
         d.wait_published(NS, "ns-later", "v")
-        k.remove("Secret", "bound-2")
         k.make_namespace("elsewhere")
+        k.remove("Secret", "bound-2")
+        wait_refused(k, second)
+        end.callback(k.remove, "Pod", "ns", namespace="elsewhere")
         k.create(pod("ns", {"v": "ns"}, namespace="elsewhere"))  # a request with the dead token
         d.wait_status(lambda s: "401" in s["sources"][0]["error"], "that nobody knows us")
         check_eq(d.volume(NS, "ns", "v")["state"], "Published", "a volume meanwhile")
@@ -356,7 +376,6 @@ def a_service_account_watches_its_namespace_and_goes_on_with_a_new_token():
         d.wait_status(lambda s: s["sources"][0]["available"], "the new token to be taken")
         v = d.wait_volume("elsewhere", "ns", "v", in_state("Refused"))
         check_eq(v["reason"], "Forbidden", "Secrets of a namespace without a role")
-    k.remove("Pod", "ns", namespace="elsewhere")
 
 
 def node_certificate(k, path):
