@@ -78,10 +78,11 @@ exec "$1/down" --purge 2>&1
 SWEEPER = """\
 trap '' PIPE
 read -r _
-kubectl --kubeconfig "$1/admin.kubeconfig" --cache-dir "$1/kubectl-cache" delete "$2" -l "$3" \
-    --ignore-not-found --timeout=300s 2>&1
+said=$(kubectl --kubeconfig "$1/admin.kubeconfig" --cache-dir "$1/kubectl-cache" delete "$2" -l "$3" \
+    --ignore-not-found --timeout=300s 2>&1)  # it would end at a line that nobody reads
 r=$?
 rm -rf "$1"
+echo "$said"
 exit $r
 """
 # The one that takes the others along comes last.
@@ -270,7 +271,8 @@ class Api:
             ["kubectl", "--kubeconfig", kubeconfig or self.admin_kubeconfig,
              "--cache-dir", os.path.join(self.dir, "kubectl-cache")] + list(args),
             text=True, capture_output=True, timeout=deadline_s, env=self._environment(), cwd="/",
-            check=False, **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}))
+            check=False, pass_fds=[self.keeper.stdin.fileno()],  # which waits for it, too
+            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}))
         if want_status is not None and done.returncode != want_status:
             raise AssertionError("kubectl %s: status %d: %s" % (
                 " ".join(args), done.returncode, harness.shorten(done.stderr.strip())))
