@@ -38,7 +38,13 @@ def wait_writes(api, n, *statuses):
     def enough():
         found = writes(api, *statuses)
         return found if len(found) >= n else None
-    return poll_until(enough, "%d writes of events" % n)
+    try:
+        return poll_until(enough, "%d writes of events" % n)
+    except harness.Deadline as e:
+        seen = ["%d to %s of %s, count %s" % (status, verb, body.get("reason", "?"), body["count"])
+                for status, verb, body in writes(api)]
+        raise harness.Deadline("%s, answered %s; seen: %s" % (
+            e, statuses or "at all", "; ".join(seen) or "none")) from None
 
 
 def failures(api):

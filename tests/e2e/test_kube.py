@@ -2,24 +2,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon on a node of a real Kubernetes API server, with the identity that a kubelet has.
 
-Without one to start (see tests/support/cluster.py) the suite is skipped.
+Without one to start (see tests/support/cluster.py) the suite is skipped. On a server that is there
+already it has the identity that KUBECONFIG gives, and tests that take own_server() are skipped.
 """
 
 import base64
 import contextlib
+import functools
+import http.client
 import itertools
 import json
 import os
+import ssl
 import subprocess
 import sys
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import cluster  # noqa: E402
 import harness  # noqa: E402
-from harness import (check, check_eq, check_in, in_state, newer_than, pod, poll_until,  # noqa: E402
-                     read_file, secret)
+from harness import (check, check_eq, check_in, in_state, newer_than, poll_until,  # noqa: E402
+                     read_file)
 
 suite = harness.Suite("kube")
+
+NS = cluster.NAMESPACE
+pod = functools.partial(harness.pod, namespace=NS)
+secret = functools.partial(harness.secret, namespace=NS)
 
 
 def node_args(k, kubeconfig=None, *more):
@@ -32,7 +41,7 @@ def Node(k, *more, kubeconfig=None, **options):  # noqa: N802 (it makes a Daemon
     return harness.Daemon(args=node_args(k, kubeconfig, *more), **options)
 
 
-def volume_path(d, name, volume="v", namespace="default"):
+def volume_path(d, name, volume="v", namespace=NS):
     return os.path.join(d.root, "by-name", namespace, name, volume)
 
 
@@ -58,12 +67,16 @@ def kubeconfig_of(k, path, edit):
     return path
 
 
-def server():
+def server(give=cluster.shared):
     """The API server, with nothing in it that an earlier test has left."""
-    k = cluster.shared()
-    for kind in ("pods", "secrets"):
-        k.request("DELETE", "/api/v1/namespaces/default/%s?gracePeriodSeconds=0" % kind)
+    k = give()
+    for kind in ("Pod", "Secret"):
+        k.request("DELETE", k.path_of(kind) + "?gracePeriodSeconds=0")
     return k
+
+
+def own_server():
+    return server(cluster.own)
 
 
 @contextlib.contextmanager
@@ -93,22 +106,22 @@ def a_pod_of_the_node_gets_its_volumes_and_loses_them():
                      {"secret": {"name": "shape-none", "optional": True}}]}}}))
     with Node(k) as d:
         for name in ("all", "some", "both"):
-            d.wait_published("default", "shape", name)
+            d.wait_published(NS, "shape", name)
         check_eq(content(d, "shape", "password", "all"), "first", "a file")
         check_eq(content(d, "shape", "my/name", "some"), "admin", "an item")
         check_eq(os.stat(volume_path(d, "shape", "some") + "/my/name").st_mode & 0o777, 0o440, "mode")
         check_eq(os.stat(volume_path(d, "shape", "some") + "/word").st_mode & 0o777, 0o400, "default")
         check_eq(sorted(os.listdir(volume_path(d, "shape", "both")))[-1], "u", "projected")
-        generation = d.volume("default", "shape", "all")["generation"]
+        generation = d.volume(NS, "shape", "all")["generation"]
         k.patch("Secret", "shape", {"stringData": {"password": "second"}})
-        d.wait_volume("default", "shape", "all", newer_than(generation))
+        d.wait_volume(NS, "shape", "all", newer_than(generation))
         check_eq(content(d, "shape", "password", "all"), "second", "the file after an update")
-        volume = d.volume("default", "shape", "all")
+        volume = d.volume(NS, "shape", "all")
         check_eq(volume["source"], "api", "source")
         check(volume["secrets"][0]["resourceVersion"] != "", "resourceVersion of the Secret")
         k.remove("Pod", "shape")
         for name in ("all", "some", "both"):
-            d.wait_gone("default", "shape", name)
+            d.wait_gone(NS, "shape", name)
         poll_until(lambda: held_secrets(d) == [], "the Secret to be let go of")
         check(not os.path.exists(volume_path(d, "shape", "all")), "the link is gone")
 
@@ -119,18 +132,18 @@ def a_pod_that_has_ended_loses_its_volumes_and_one_that_is_ending_does_not():
     k.create(secret("life", {"a": "1"}), pod("life-done", {"v": "life"}),
              pod("life-going", {"v": "life"}, terminationGracePeriodSeconds=600))
     with Node(k) as d:
-        d.wait_published("default", "life-done", "v")
-        d.wait_published("default", "life-going", "v")
+        d.wait_published(NS, "life-done", "v")
+        d.wait_published(NS, "life-going", "v")
         running = {"status": {"phase": "Running", "containerStatuses": [{
             "name": "c", "image": "i", "imageID": "", "restartCount": 0, "ready": True,
             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}}
         k.patch("Pod", "life-going", running, subresource="/status")
         k.remove("Pod", "life-going", grace_s=600)
         k.patch("Pod", "life-done", {"status": {"phase": "Succeeded"}}, subresource="/status")
-        d.wait_gone("default", "life-done", "v")  # the deletion came before: it has been seen
-        check_eq(d.volume("default", "life-going", "v")["state"], "Published", "while it runs")
+        d.wait_gone(NS, "life-done", "v")  # the deletion came before: it has been seen
+        check_eq(d.volume(NS, "life-going", "v")["state"], "Published", "while it runs")
         k.remove("Pod", "life-going", "life-done")
-        d.wait_gone("default", "life-going", "v")
+        d.wait_gone(NS, "life-going", "v")
 
 
 @suite.test
@@ -138,21 +151,21 @@ def a_secret_that_is_missing_comes_goes_and_comes_again():
     k = server()
     k.create(pod("late", {"v": "late", "o": {"secretName": "late", "optional": True}}))
     with Node(k) as d:
-        v = d.wait_volume("default", "late", "v", in_state("Refused"))
+        v = d.wait_volume(NS, "late", "v", in_state("Refused"))
         check_eq((v["reason"], v["message"]), ("SecretNotFound", 'secret "late" not found'), "refusal")
-        d.wait_published("default", "late", "o")
+        d.wait_published(NS, "late", "o")
         k.create(secret("late", {"a": "1"}))
-        d.wait_published("default", "late", "v")
-        d.wait_volume("default", "late", "o", newer_than(1))
+        d.wait_published(NS, "late", "v")
+        d.wait_volume(NS, "late", "o", newer_than(1))
         k.remove("Secret", "late")
-        v = d.wait_volume("default", "late", "v", in_state("Stale"))
+        v = d.wait_volume(NS, "late", "v", in_state("Stale"))
         check_eq(v["reason"], "SecretNotFound", "reason")
         check_eq(content(d, "late", "a"), "1", "the last good content")
         k.create(secret("late", {"a": "2"}))
-        d.wait_published("default", "late", "v")
+        d.wait_published(NS, "late", "v")
         poll_until(lambda: content(d, "late", "a") == "2", "the content of the new Secret")
         k.remove("Pod", "late")
-        d.wait_gone("default", "late", "v")
+        d.wait_gone(NS, "late", "v")
 
 
 @suite.test
@@ -161,11 +174,11 @@ def a_missing_key_is_refused_in_the_kubelets_words_and_told_to_the_api_server():
     k.create(secret("short", {"a": "1"}),
              pod("short", {"v": {"secretName": "short", "items": [{"key": "token", "path": "t"}]}}))
     with Node(k) as d:
-        v = d.wait_volume("default", "short", "v", in_state("Refused"))
+        v = d.wait_volume(NS, "short", "v", in_state("Refused"))
         check_eq(v["message"], "references non-existent secret key: token", "message")
 
         def events():
-            items = k.request("GET", "/api/v1/namespaces/default/events"
+            items = k.request("GET", k.path_of("Event") +
                               "?fieldSelector=involvedObject.name%3Dshort")["items"]
             return [e for e in items if e["reason"] == "FailedMount"]
         event = poll_until(lambda: events() or None, "an Event at the API server")[0]
@@ -174,9 +187,9 @@ def a_missing_key_is_refused_in_the_kubelets_words_and_told_to_the_api_server():
         check_eq(event["source"], {"component": "secretvold", "host": k.node_name}, "its source")
         check_eq(event["involvedObject"]["kind"], "Pod", "what it is about")
         k.patch("Secret", "short", {"stringData": {"token": "x"}})
-        d.wait_published("default", "short", "v")
+        d.wait_published(NS, "short", "v")
         k.remove("Pod", "short")
-        d.wait_gone("default", "short", "v")
+        d.wait_gone(NS, "short", "v")
 
 
 @suite.test
@@ -184,16 +197,16 @@ def an_immutable_secret_is_read_once_and_anew_for_later_pods():
     k = server()
     k.create(secret("fixed", {"a": "1"}, immutable=True), pod("fixed-1", {"v": "fixed"}))
     with Node(k) as d:
-        d.wait_published("default", "fixed-1", "v")
+        d.wait_published(NS, "fixed-1", "v")
         poll_until(lambda: kube_source(d)["watches"] == 1, "only the Pods to be watched")
         k.remove("Secret", "fixed")
         k.create(secret("fixed", {"a": "2"}, immutable=True), pod("fixed-2", {"v": "fixed"}))
-        d.wait_published("default", "fixed-2", "v")
+        d.wait_published(NS, "fixed-2", "v")
         check_eq(content(d, "fixed-2", "a"), "2", "a Pod that starts later")
         check_eq(content(d, "fixed-1", "a"), "1", "a Pod that was there")
         k.remove("Pod", "fixed-1", "fixed-2")
-        d.wait_gone("default", "fixed-1", "v")
-        d.wait_gone("default", "fixed-2", "v")
+        d.wait_gone(NS, "fixed-1", "v")
+        d.wait_gone(NS, "fixed-2", "v")
 
 
 @suite.test
@@ -211,7 +224,7 @@ def two_hundred_pods_at_once_share_few_connections():
         source = poll_until(lambda: kube_source(d)["watches"] == n + 1 and kube_source(d),
                             "all watches to be open")
         check(source["connections"] <= 3, "%d connections" % source["connections"])
-        k.request("DELETE", "/api/v1/namespaces/default/pods?gracePeriodSeconds=0")
+        k.request("DELETE", k.path_of("Pod") + "?gracePeriodSeconds=0")
         poll_until(lambda: d.volumes() == [], "all to be gone")
         check_eq(harness.mounts_below(os.path.join(d.root, "pods")), [], "mounts that are left")
         check_eq(held_secrets(d), [], "Secrets that are held")
@@ -224,22 +237,29 @@ def two_hundred_pods_at_once_share_few_connections():
 def only_secrets_that_pods_of_the_node_mount_are_read():
     k = server()
     k.create(secret("mine", {"a": "1"}), secret("others", {"a": "2"}), secret("nobodys", {"a": "3"}),
-             pod("mine", {"v": "mine"}), pod("others", {"v": "others"}, nodeName="node-b"))
+             pod("mine", {"v": "mine"}), pod("others", {"v": "others"}, nodeName=k.stranger_name))
     with Node(k) as d:
-        d.wait_published("default", "mine", "v")
-        check_eq(held_secrets(d), ["default/mine"], "what is held")
+        d.wait_published(NS, "mine", "v")
+        check_eq(held_secrets(d), [NS + "/mine"], "what is held")
         check_eq([p["name"] for p in d.pods()], ["mine"], "the node's Pods")
-        for name in ("others", "nobodys"):
-            status = k.request("GET", k.path_of("Secret", name), as_user="node", want=(403,))
-            check_eq(status["reason"], "Forbidden", "the identity's right to %s" % name)
+
+
+@suite.test
+def a_nodes_identity_may_read_no_other_secrets():
+    k = own_server()
+    k.create(secret("others"), secret("nobodys"),
+             pod("others", {"v": "others"}, nodeName=k.stranger_name))
+    for name in ("others", "nobodys"):
+        status = k.request("GET", k.path_of("Secret", name), as_user="node", want=(403,))
+        check_eq(status["reason"], "Forbidden", "the identity's right to %s" % name)
 
 
 @suite.test
 def an_identity_of_another_node_is_refused_volume_by_volume():
-    k = server()
+    k = own_server()
     k.create(secret("strange", {"a": "1"}), pod("strange", {"v": "strange"}))
     with Node(k, kubeconfig=k.stranger_kubeconfig) as d:  # Pods it may list, Secrets it may not
-        v = d.wait_volume("default", "strange", "v", in_state("Refused"))
+        v = d.wait_volume(NS, "strange", "v", in_state("Refused"))
         check_eq(v["reason"], "Forbidden", "reason")
         check_in("no relationship found between node", v["message"], "the server's words")
         check("Forbidden" in [p["reason"] for p in d.problems()], "a problem says so")
@@ -257,17 +277,17 @@ def a_secret_that_only_an_environment_names_is_fetched_and_not_kept():
         {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "envy", "key": "token"}}}]
     k.create(secret("envy", {"token": "t1"}), secret("envy-volume", {"a": "1"}), spec)
     with Node(k) as d:
-        d.wait_published("default", "envy", "v")
-        check_eq(held_secrets(d), ["default/envy-volume"], "before it is asked for")
-        done = d.ctl("env", "envy")
+        d.wait_published(NS, "envy", "v")
+        check_eq(held_secrets(d), [NS + "/envy-volume"], "before it is asked for")
+        done = d.ctl("env", NS + "/envy")
         check_eq((done.returncode, done.stdout), (0, "TOKEN=t1\n"), "env")
         k.patch("Secret", "envy", {"stringData": {"token": "t2"}})
-        check_eq(d.ctl("env", "envy").stdout, "TOKEN=t2\n", "env after an update")
-        done = d.ctl("exec", "envy", "--", "sh", "-c", "echo $TOKEN; cat /v/a")
+        check_eq(d.ctl("env", NS + "/envy").stdout, "TOKEN=t2\n", "env after an update")
+        done = d.ctl("exec", NS + "/envy", "--", "sh", "-c", "echo $TOKEN; cat /v/a")
         check_eq(done.stdout, "t2\n1", "exec")
-        poll_until(lambda: held_secrets(d) == ["default/envy-volume"], "it to be let go of")
+        poll_until(lambda: held_secrets(d) == [NS + "/envy-volume"], "it to be let go of")
         k.remove("Secret", "envy")
-        done = d.ctl("env", "envy")
+        done = d.ctl("env", NS + "/envy")
         check_eq(done.returncode, 5, "exit status without the Secret")
         check_in('secret "envy" not found', done.stderr, "the kubelet's text")
 
@@ -275,7 +295,7 @@ def a_secret_that_only_an_environment_names_is_fetched_and_not_kept():
 # ---- identities ------------------------------------------------------------------------------
 
 
-def service_account(k, name, namespace="default"):
+def service_account(k, name, namespace=NS):
     """A service account that may read Pods everywhere and the Secrets of one namespace."""
     k.apply({"apiVersion": "v1", "kind": "ServiceAccount",
              "metadata": {"name": name, "namespace": namespace}},
@@ -297,15 +317,28 @@ def service_account(k, name, namespace="default"):
 
 def bound_token(k, account, bound_to):
     """A token that is valid for as long as the Secret that it is bound to exists."""
-    answer = k.request("POST", "/api/v1/namespaces/default/serviceaccounts/%s/token" % account, {
+    answer = k.request("POST", k.path_of("ServiceAccount", account) + "/token", {
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {
             "boundObjectRef": {"kind": "Secret", "apiVersion": "v1", "name": bound_to}}})
     return answer["status"]["token"]
 
 
+def wait_refused(k, token):
+    """A server knows a token for ten seconds after it has last made sure."""
+    url = urllib.parse.urlsplit(k.url)
+    context = ssl.create_default_context(cafile=k.ca_file)
+
+    def refused():
+        with contextlib.closing(http.client.HTTPSConnection(url.hostname, url.port, context=context,
+                                                            timeout=harness.DEADLINE_S)) as c:
+            c.request("GET", "/version", headers={"Authorization": "Bearer " + token})
+            return c.getresponse().status == 401
+    poll_until(refused, "the end of a token", interval_s=0.1)
+
+
 @suite.test
 def a_service_account_watches_its_namespace_and_goes_on_with_a_new_token():
-    k = server()
+    k = own_server()
     service_account(k, "reader")
     k.create(secret("bound-1"), secret("bound-2"), secret("ns", {"a": "1"}),
              secret("unneeded", {"a": "x"}), pod("ns", {"v": "ns"}))
@@ -321,29 +354,32 @@ def a_service_account_watches_its_namespace_and_goes_on_with_a_new_token():
         config["users"][0]["user"] = {"tokenFile": "token"}
     put(bound_token(k, "reader", "bound-1"))
     kubeconfig = kubeconfig_of(k, os.path.join(home, "kubeconfig"), edit)
-    with Node(k, "--secrets=by-namespace", kubeconfig=kubeconfig) as d:
-        d.wait_published("default", "ns", "v")
-        check_eq(held_secrets(d), ["default/ns"], "what is held of the namespace")
+    with contextlib.ExitStack() as end, \
+            Node(k, "--secrets=by-namespace", kubeconfig=kubeconfig) as d:
+        d.wait_published(NS, "ns", "v")
+        check_eq(held_secrets(d), [NS + "/ns"], "what is held of the namespace")
         poll_until(lambda: kube_source(d)["watches"] == 2, "Pods and one namespace to be watched")
-        put(bound_token(k, "reader", "bound-2"))
+        second = bound_token(k, "reader", "bound-2")
+        put(second)
         k.remove("Secret", "bound-1")  # and with it, the first token
         k.restart_apiserver()          # whatever was open has to be asked for anew
         k.patch("Secret", "ns", {"stringData": {"a": "2"}})
         poll_until(lambda: content(d, "ns", "a") == "2", "an update after the rotation")
         check_eq(kube_source(d)["error"], "", "the source's error")
         k.create(pod("ns-later", {"v": "unneeded"}))
-        d.wait_published("default", "ns-later", "v")
-        k.remove("Secret", "bound-2")
+        d.wait_published(NS, "ns-later", "v")
         k.make_namespace("elsewhere")
+        k.remove("Secret", "bound-2")
+        wait_refused(k, second)
+        end.callback(k.remove, "Pod", "ns", namespace="elsewhere")
         k.create(pod("ns", {"v": "ns"}, namespace="elsewhere"))  # a request with the dead token
         d.wait_status(lambda s: "401" in s["sources"][0]["error"], "that nobody knows us")
-        check_eq(d.volume("default", "ns", "v")["state"], "Published", "a volume meanwhile")
+        check_eq(d.volume(NS, "ns", "v")["state"], "Published", "a volume meanwhile")
         k.create(secret("bound-3"))
         put(bound_token(k, "reader", "bound-3"))
         d.wait_status(lambda s: s["sources"][0]["available"], "the new token to be taken")
         v = d.wait_volume("elsewhere", "ns", "v", in_state("Refused"))
         check_eq(v["reason"], "Forbidden", "Secrets of a namespace without a role")
-    k.remove("Pod", "ns", namespace="elsewhere")
 
 
 def node_certificate(k, path):
@@ -363,7 +399,7 @@ def node_certificate(k, path):
 
 @suite.test
 def a_client_certificate_that_is_rotated_is_used_for_new_connections():
-    k = server()
+    k = own_server()
     k.create(secret("cert", {"a": "1"}), pod("cert", {"v": "cert"}))
     home = harness.make_dir("cert.")
     current = os.path.join(home, "kubelet-client-current.pem")
@@ -374,7 +410,7 @@ def a_client_certificate_that_is_rotated_is_used_for_new_connections():
         config["users"][0]["user"] = {"client-certificate": current, "client-key": current}
     kubeconfig = kubeconfig_of(k, os.path.join(home, "kubeconfig"), edit)
     with Node(k, kubeconfig=kubeconfig) as d:
-        d.wait_published("default", "cert", "v")
+        d.wait_published(NS, "cert", "v")
         before = kube_source(d)["certificateExpires"]
         check(before is not None, "when the certificate expires is told")
         node_certificate(k, os.path.join(home, "2.pem"))
@@ -382,11 +418,11 @@ def a_client_certificate_that_is_rotated_is_used_for_new_connections():
         os.rename(current + ".new", current)
         for i in itertools.count():  # files are looked at when requests go out, once a second at most
             k.create(secret("cert-%d" % i, {"a": "2"}), pod("cert-%d" % i, {"v": "cert-%d" % i}))
-            d.wait_published("default", "cert-%d" % i, "v")
+            d.wait_published(NS, "cert-%d" % i, "v")
             if "credentials have changed" in d.log():
                 break
         k.create(secret("cert-last", {"a": "2"}), pod("cert-last", {"v": "cert-last"}))
-        d.wait_published("default", "cert-last", "v")
+        d.wait_published(NS, "cert-last", "v")
 
 
 @suite.test
@@ -453,13 +489,13 @@ def a_server_that_cannot_prove_its_name_is_not_spoken_to():
 
 @suite.test
 def an_outage_harms_nobody_and_its_end_is_noticed():
-    k = server()
+    k = own_server()
     names = ["out-%d" % i for i in range(10)]
     k.create(*[secret(n, {"a": "before"}) for n in names])
     k.create(*[pod(n, {"v": n}) for n in names])
     with Node(k) as d:
         for n in names:
-            d.wait_published("default", n, "v")
+            d.wait_published(NS, n, "v")
         mounted = sorted(m["path"] for m in harness.mounts_below(os.path.join(d.root, "pods")))
         with outage(k):
             status = d.wait_status(lambda s: not s["sources"][0]["available"], "the outage to be seen")
@@ -476,9 +512,9 @@ def an_outage_harms_nobody_and_its_end_is_noticed():
         k.patch("Secret", names[3], {"stringData": {"a": "after"}})
         k.remove("Pod", names[4])
         poll_until(lambda: content(d, names[3], "a") == "after", "an update after the outage")
-        d.wait_gone("default", names[4], "v")
+        d.wait_gone(NS, names[4], "v")
         for n in names[:4] + names[5:]:
-            d.wait_published("default", n, "v")
+            d.wait_published(NS, n, "v")
         check_eq(kube_source(d)["available"], True, "available")
         check_eq({v["generation"] for v in d.volumes() if v["pod"] != names[3]}, {1},
                  "generations of volumes that did not change")
@@ -486,8 +522,8 @@ def an_outage_harms_nobody_and_its_end_is_noticed():
 
 @suite.test
 def half_a_minute_of_a_failing_network_leaves_every_volume_as_its_secret_is():
-    if cluster.why_not():  # else the program starts a server of its own
-        raise harness.Skip(cluster.why_not())
+    if cluster.why_not_own():  # else the program starts a server of its own
+        raise harness.Skip(cluster.why_not_own())
     done = subprocess.run(
         ["setpriv", "--pdeathsig", "TERM", "--", os.path.join(os.path.dirname(__file__), "kube-torture"),
          "--build", harness.options.build, "--seconds", "30"],
@@ -507,21 +543,21 @@ def manifests_and_the_api_server_do_not_mix():
         d.put_objects("x.yaml", secret("both", {"a": "from a manifest"}),
                       secret("only-manifest", {"a": "y"}), pod("both-manifest", {"v": "both"}),
                       pod("cross-manifest", {"v": "only-api"}))
-        d.wait_published("default", "both-api", "v")
-        d.wait_published("default", "both-manifest", "v")
+        d.wait_published(NS, "both-api", "v")
+        d.wait_published(NS, "both-manifest", "v")
         check_eq(content(d, "both-api", "a"), "from the API", "a Pod of the API server")
         check_eq(content(d, "both-manifest", "a"), "from a manifest", "a Pod of a manifest")
         for name in ("cross-api", "cross-manifest"):
-            v = d.wait_volume("default", name, "v", in_state("Refused"))
+            v = d.wait_volume(NS, name, "v", in_state("Refused"))
             check_eq(v["reason"], "SecretNotFound", "the other source's Secret, %s" % name)
         d.delete("x.yaml")
-        d.wait_gone("default", "both-manifest", "v")
-        check_eq(d.volume("default", "both-api", "v")["state"], "Published", "the other's volume")
+        d.wait_gone(NS, "both-manifest", "v")
+        check_eq(d.volume(NS, "both-api", "v")["state"], "Published", "the other's volume")
 
 
 @suite.test
 def once_says_whether_everything_is_published():
-    k = server()
+    k = own_server()
     k.create(secret("once", {"a": "1"}), pod("once", {"v": "once"}))
     with Node(k, start=False) as d:
         done = d.run_once()
