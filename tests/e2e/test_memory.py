@@ -23,12 +23,8 @@ MIB = 1 << 20
 KNOWN_S = 5.0  # how long values may take to go: they go when the queue is empty
 
 
-def is_sanitized():
-    return b"__asan_init" in harness.read_file(os.path.join(harness.options.build, "secretvold"))
-
-
 def plain_build():
-    if is_sanitized():
+    if harness.is_sanitized():
         raise harness.Skip("a sanitizer's allocator neither wipes nor gives back")
 
 
@@ -303,7 +299,7 @@ def a_new_pod_gets_a_secret_that_was_forgotten():
         value = marker.value()
         d.put_objects("s.yaml", secret("s", {"k": value}), pod("a", {"v": "s"}))
         published(d, "a")
-        if not is_sanitized():
+        if not harness.is_sanitized():
             expect_forgotten(d, marker, "once published")
         d.put_objects("b.yaml", pod("b", {"v": "s", "w": {"secretName": "s", "optional": True}}))
         check_eq(content(published(d, "b")), value, "content")

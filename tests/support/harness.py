@@ -839,6 +839,12 @@ def end_at_once(signum, _frame):
 # ---- registry --------------------------------------------------------------------------------
 
 
+def is_sanitized():
+    """Is the build one whose allocator keeps what is freed, for a while or longer?"""
+    program = read_file(os.path.join(options.build, "secretvold"))
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 class Suite:
     """Test functions, run in the order they were added; names read as sentences."""
 
