@@ -135,19 +135,31 @@ static void remove_vanished(struct kube *k)
 	free_listed(k);
 }
 
+static void note_set_back(struct kube *k)
+{
+	k->rewinds++;
+	sv_log_warn("%s: the server has lost what it had before (was it restored?): everything is "
+		    "listed again",
+		    k->server.name);
+	sv_kube_secrets_relist(&k->secrets);
+}
+
+static void on_set_back(void *arg)
+{
+	struct kube *k = arg;
+
+	note_set_back(k);
+	sv_kube_watch_relist(&k->pods, SV_LIST_NEWEST);
+}
+
 static bool pods_listed(struct sv_kube_watch *w)
 {
 	struct kube *k = w->arg;
 
 	sv_kube_problems_clear(&k->problems, "Pod", "", "");
 	remove_vanished(k);
-	if (w->reflector.rewound) {
-		k->rewinds++;
-		sv_log_warn("%s: the server has lost what it had before (was it restored?): "
-			    "everything is listed again",
-			    k->server.name);
-		sv_kube_secrets_relist(&k->secrets);
-	}
+	if (w->reflector.rewound)
+		note_set_back(k);
 	/*
 	 * A server's memory may lag behind its store. Before what a former life mounted is taken down on
 	 * the word of such a list, the store is asked.
@@ -180,8 +192,10 @@ static void pods_failed(struct sv_kube_watch *w, const struct sv_wire_status *st
 	 * A watch that was cut: is it the server that we knew? One that was refused: a list ends the
 	 * complaint.
 	 */
-	if (!w->reflector.listing)
+	if (!w->reflector.listing) {
 		sv_reflector_restart(&w->reflector, SV_LIST_SEEN);
+		sv_kube_secrets_doubt(&k->secrets);
+	}
 }
 
 static void pods_too_large(struct sv_kube_watch *w, const char *name)
@@ -220,6 +234,7 @@ static void on_up(void *arg)
 	struct kube *k = arg;
 
 	sv_kube_watch_relist(&k->pods, k->pods.reflector.synced ? SV_LIST_SEEN : SV_LIST_ANY);
+	sv_kube_secrets_doubt(&k->secrets);
 }
 
 /* ---- a source ------------------------------------------------------------------------------ */
@@ -495,6 +510,8 @@ int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct
 	manager->desired.expected[ORIGIN] = manager->desired.by_secret[ORIGIN] = true;
 	sv_kube_secrets_init(&k->secrets, &k->server, manager, &k->problems, opts->by_namespace,
 			     &k->decode);
+	k->secrets.set_back = on_set_back;
+	k->secrets.arg = k;
 	if (!opts->no_events)
 		check(sv_kube_events_new(&k->server, k->node_name, &k->events));
 	sv_kube_watch_init(&k->pods, &k->server, &pods_ops, k, NULL, path, SV_LIST_ANY);

@@ -155,6 +155,16 @@ static bool needs_watch(const struct secret *s)
 	return s->users > 0 && !s->immutable && !s->all->by_namespace;
 }
 
+/* A list has come: does it say that the server was set back? */
+static void judge_store(struct sv_kube_secrets *k, const struct sv_kube_watch *w)
+{
+	if (k->doubt != w)
+		return;
+	k->doubt = NULL;
+	if (w->reflector.rewound)
+		k->set_back(k->arg);
+}
+
 static bool secret_listed(struct sv_kube_watch *w)
 {
 	struct secret *s = secret_of(w);
@@ -162,6 +172,7 @@ static bool secret_listed(struct sv_kube_watch *w)
 	if (!s->found)
 		remove_secret(s);
 	set_answered(s, true);
+	judge_store(s->all, w);
 	return needs_watch(s);
 }
 
@@ -276,6 +287,7 @@ static void note_missing(struct secret *s, const void *arg)
 static bool namespace_listed(struct sv_kube_watch *w)
 {
 	each_secret_in(w->arg, namespace_of(w)->name, note_missing, NULL);
+	judge_store(w->arg, w);
 	return true;
 }
 
@@ -424,6 +436,8 @@ static struct secret *make_secret(struct sv_kube_secrets *k, const char *ns, con
 
 static void drop_secret(struct sv_kube_secrets *k, struct secret *s)
 {
+	if (k->doubt == &s->watch)
+		k->doubt = NULL;
 	sv_strmap_remove(&k->items, s->key);
 	sv_kube_problems_clear(k->problems, "Secret", s->ns, s->name);
 	sv_manager_refuse_secret(k->manager, ORIGIN, s->ns, s->name, NULL);
@@ -434,6 +448,8 @@ static void drop_secret(struct sv_kube_secrets *k, struct secret *s)
 
 static void drop_namespace(struct sv_kube_secrets *k, struct namespace *n)
 {
+	if (k->doubt == &n->watch)
+		k->doubt = NULL;
 	sv_strmap_remove(&k->namespaces, n->name);
 	sv_kube_watch_close(&n->watch, namespace_closed);
 }
@@ -546,10 +562,36 @@ int sv_kube_secrets_refill(struct sv_kube_secrets *k, struct sv_secret *secret, 
 			  secret->name);
 }
 
+static void doubt_if_newer(struct sv_kube_secrets *k, struct sv_kube_watch *w)
+{
+	const char *version = w->reflector.version;
+
+	if (version && (!k->doubt || sv_wire_compare(version, k->doubt->reflector.version) > 0))
+		k->doubt = w;
+}
+
+void sv_kube_secrets_doubt(struct sv_kube_secrets *k)
+{
+	size_t i;
+
+	k->doubt = NULL;
+	for (i = 0; i < k->namespaces.n; i++)
+		doubt_if_newer(k, &((struct namespace *)k->namespaces.entries[i].value)->watch);
+	for (i = 0; i < k->items.n; i++) {
+		struct secret *s = k->items.entries[i].value;
+
+		if (s->watch.path && needs_watch(s))
+			doubt_if_newer(k, &s->watch);
+	}
+	if (k->doubt)
+		sv_kube_watch_relist(k->doubt, SV_LIST_NEWEST);
+}
+
 void sv_kube_secrets_relist(struct sv_kube_secrets *k)
 {
 	size_t i;
 
+	k->doubt = NULL; /* so it is */
 	sv_kube_horizon_done(&k->horizon);
 	for (i = 0; i < k->namespaces.n; i++)
 		sv_kube_watch_relist(&((struct namespace *)k->namespaces.entries[i].value)->watch,

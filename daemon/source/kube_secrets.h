@@ -30,6 +30,9 @@ struct sv_kube_secrets {
 	struct sv_strmap touched;    /* "NS/NAME": who needs it may have changed; keys are owned */
 	struct sv_lease *leases;
 	struct sv_kube_horizon horizon;
+	struct sv_kube_watch *doubt; /* it asks the store whether the server was set back */
+	void (*set_back)(void *arg); /* it was */
+	void *arg;
 };
 
 /* Pointers are borrowed for good. */
@@ -41,6 +44,12 @@ void sv_kube_secrets_done(struct sv_kube_secrets *s);
 
 /* The server has gone: who waits for a first answer is told, with @text. */
 void sv_kube_secrets_down(struct sv_kube_secrets *s, const char *text);
+/*
+ * Connections were cut: is it the server that we knew? A watch from a version that a restored server
+ * has yet to reach is silent, so the Secret that was seen last is listed from the store: a single
+ * key. If the store is older than what was seen, set_back() is called.
+ */
+void sv_kube_secrets_doubt(struct sv_kube_secrets *s);
 /* List all again: what was seen may be wrong. */
 void sv_kube_secrets_relist(struct sv_kube_secrets *s);
 unsigned sv_kube_secrets_live(const struct sv_kube_secrets *s); /* watches that are open */
