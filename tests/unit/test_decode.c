@@ -567,6 +567,30 @@ START_TEST(metadata_is_validated)
 }
 END_TEST
 
+static const struct {
+	const char *text, *want;
+} tops[] = {
+	{ "metadata: {name: p}\nspec: x", "decode spec" },
+	{ "metadata: {name: p}\nspec: {" C "}\nstatus: x", "decode status" },
+	{ "metadata: {name: p}\nspec: {" C "}\nstatus: {phase: 1}", "decode status.phase" },
+	{ "metadata: {name: p}\nspec: {" C "}\nstatus: {containerStatuses: x}",
+	  "decode status.containerStatuses" },
+	{ "metadata: {name: p, deletionTimestamp: 5}\nspec: {" C "}",
+	  "decode metadata.deletionTimestamp" },
+};
+
+START_TEST(a_pods_parts_are_of_their_type)
+{
+	sv_autocomplaints struct sv_complaints c = { 0 };
+	sv_autofree char *got = NULL;
+	struct sv_pod *pod;
+
+	ck_assert_int_eq(decode_pod(tops[_i].text, NULL, &pod, &c), SV_DECODE_E_INVALID);
+	got = t_complaints(&c);
+	ck_assert_str_eq(got, tops[_i].want);
+}
+END_TEST
+
 START_TEST(decode_errors_name_kind_and_go_field)
 {
 	sv_autocomplaints struct sv_complaints c = { 0 };
@@ -986,6 +1010,7 @@ T_SUITE(decode)
 	T_EACH(pods_are_validated_as_the_api_server_does, pods);
 	T_EACH(the_texts_are_the_api_servers, messages);
 	T_EACH(metadata_is_validated, metas);
+	T_EACH(a_pods_parts_are_of_their_type, tops);
 	T_TEST(decode_errors_name_kind_and_go_field);
 	T_TEST(json_numbers_with_a_fraction_are_no_integers);
 	T_TEST(a_pod_has_kubernetes_defaults);
