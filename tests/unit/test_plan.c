@@ -496,6 +496,70 @@ START_TEST(plans_are_compared_without_their_values)
 }
 END_TEST
 
+START_TEST(plans_differ_in_a_nested_mount_point)
+{
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=1");
+	struct sv_secret *secrets[] = { s, NULL };
+	sv_autopod struct sv_pod *p =
+		pod_with(S(""), "{name: v, mountPath: /v}, {name: w, mountPath: /v/x}", "");
+	sv_autopod struct sv_pod *q =
+		pod_with(S(""), "{name: v, mountPath: /v}, {name: w, mountPath: /v/y}", "");
+	sv_autoplan struct sv_plan *a = t_plan(p, "v", secrets), *b = t_plan(q, "v", secrets);
+
+	ck_assert(!sv_plan_same(a, b));
+	ck_assert(sv_plan_same(a, a));
+}
+END_TEST
+
+START_TEST(a_container_without_the_volume_adds_no_directory)
+{
+	sv_autopod struct sv_pod *p = t_pod_yaml(
+		"metadata: {name: p}\nspec:\n"
+		"  volumes: [{name: v, secret: {secretName: s}}, {name: w}]\n"
+		"  containers:\n"
+		"  - {name: a, image: i, volumeMounts: [{name: v, mountPath: /v}]}\n"
+		"  - {name: b, image: i, volumeMounts: [{name: w, mountPath: /v}, {name: w, "
+		"mountPath: /v/n}]}\n");
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=1");
+	struct sv_secret *secrets[] = { s, NULL };
+	sv_autoplan struct sv_plan *plan = t_plan(p, "v", secrets);
+
+	ck_assert_uint_eq(plan->n_dirs, 0);
+}
+END_TEST
+
+/* More than a path in a volume may have, though a path may have as much. */
+START_TEST(a_nested_mount_point_is_no_longer_than_a_path_in_a_volume)
+{
+	sv_autofree char *name = t_repeat('d', 250), *mounts = NULL;
+	sv_autobuf struct sv_buf path = { 0 };
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=1");
+	struct sv_secret *secrets[] = { s, NULL };
+	int too_long;
+
+	while (path.len < SV_PATH_USABLE_MAX - 252)
+		sv_buf_printf(&path, "/%s", name);
+	for (too_long = 0; too_long < 2; too_long++) {
+		sv_autoplan struct sv_plan *plan = NULL;
+		sv_autopod struct sv_pod *p = NULL;
+		struct sv_err err = { "" };
+		int r;
+
+		mounts = sv_asprintf("{name: v, mountPath: /v}, {name: w, mountPath: /v%s}",
+				     path.ptr);
+		p = pod_with(S(""), mounts, "");
+		r = sv_plan_make(p, t_volume(p, "v"), LIMIT, t_lookup, secrets, &plan, &err);
+		ck_assert_int_eq(r, too_long ? SV_PLAN_E_PATH : 0);
+		ck_assert_str_eq(err.msg,
+				 too_long ? "invalid path: mount point of container \"c\" below "
+					    "volume \"v\" is too long" :
+					    "");
+		free(SV_TAKE(mounts));
+		sv_buf_printf(&path, "/%s", name);
+	}
+}
+END_TEST
+
 START_TEST(a_hollow_secret_makes_files_without_values)
 {
 	sv_autopod struct sv_pod *p = pod(S(""));
@@ -528,5 +592,8 @@ T_SUITE(plan)
 	T_TEST(an_absent_secret_may_have_a_reason);
 	T_TEST(secrets_of_other_namespaces_are_not_seen);
 	T_EACH(plans_are_compared_without_their_values, others);
+	T_TEST(plans_differ_in_a_nested_mount_point);
+	T_TEST(a_container_without_the_volume_adds_no_directory);
+	T_TEST(a_nested_mount_point_is_no_longer_than_a_path_in_a_volume);
 	T_TEST(a_hollow_secret_makes_files_without_values);
 }
