@@ -846,6 +846,49 @@ START_TEST(an_environment_is_made_or_it_is_out_of_memory)
 }
 END_TEST
 
+/* Keys that are no names, and a path out of variables. */
+START_TEST(notices_and_sub_paths_are_made_or_it_is_out_of_memory)
+{
+	const struct sv_env_opts env_opts = { .strict_names = true };
+	sv_autosecret struct sv_secret *odd = t_secret("s", "user=x 1a=y 2b=z");
+
+	begin();
+	ck_assert_int_eq(sv_desired_put_secret(&d, SV_ORIGIN_MANIFEST, odd, 1), 0);
+	LOOP(loop)
+	{
+		sv_autofree const char **names = NULL;
+		sv_autofree char *path = NULL;
+		struct sv_env *env = NULL;
+		struct sv_err err = { "" };
+		size_t n = 0;
+		int r;
+
+		fault_on(&loop);
+		r = sv_env_secret_names(&pod->containers[0], &names, &n);
+		if (r == 0)
+			r = sv_desired_env(&d, SV_ORIGIN_MANIFEST, pod, &pod->containers[0],
+					   &env_opts, &env, &err);
+		if (r == 0)
+			r = sv_env_sub_path(env, "a/$(A)", &path, &err);
+		fault_off();
+		out_of_memory(r);
+		ck_assert_int_eq(r == 0, path != NULL);
+		ck_assert(!path || strcmp(path, "a/x") == 0);
+		if (env) {
+			ck_assert_uint_eq(env->n_notices, 1);
+			t_contains(env->notices[0], "Keys [1a, 2b]");
+		}
+		sv_env_free(env);
+		free(SV_TAKE(path));
+		free(SV_TAKE(names));
+		nothing_leaks();
+	}
+	sv_actuals_done(&s);
+	sv_desired_done(&d);
+	enough(&loop, 10);
+}
+END_TEST
+
 T_SUITE(fault_core)
 {
 	T_AROUND(setup, teardown);
@@ -870,4 +913,5 @@ T_SUITE(fault_core)
 	T_TEST(a_status_is_made_or_not);
 	T_TEST(a_pods_status_is_the_whole_or_none);
 	T_TEST(an_environment_is_made_or_it_is_out_of_memory);
+	T_TEST(notices_and_sub_paths_are_made_or_it_is_out_of_memory);
 }
