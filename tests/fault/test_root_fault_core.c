@@ -889,6 +889,35 @@ START_TEST(notices_and_sub_paths_are_made_or_it_is_out_of_memory)
 }
 END_TEST
 
+START_TEST(a_refused_plan_is_refused_or_out_of_memory)
+{
+	sv_autopod struct sv_pod *p = t_pod_yaml(
+		"metadata: {name: p}\nspec:\n"
+		"  volumes: [{name: v, projected: {sources: [{secret: {name: a}}, {secret: {name: "
+		"s, items: [{key: none, path: x}]}}]}}]\n"
+		"  containers: [{name: c, image: i, volumeMounts: [{name: v, mountPath: /v}]}]\n");
+	struct sv_secret *secrets[] = { secret, NULL };
+
+	LOOP(loop)
+	{
+		struct sv_plan *plan = NULL;
+		struct sv_err err = { "" };
+		int r;
+
+		fault_on(&loop);
+		r = sv_plan_make(p, t_volume(p, "v"), 1 << 20, t_lookup, secrets, &plan, &err);
+		fault_off();
+		ck_assert_msg(r == -ENOMEM || r == SV_PLAN_E_NO_SECRET, "%d, '%s' after %s", r,
+			      err.msg, fault_text());
+		ck_assert_msg(r < 0 || strstr(err.msg, "secret \"a\" not found"), "%s after %s",
+			      err.msg, fault_text());
+		ck_assert_ptr_null(plan);
+		nothing_leaks();
+	}
+	enough(&loop, 6);
+}
+END_TEST
+
 T_SUITE(fault_core)
 {
 	T_AROUND(setup, teardown);
@@ -914,4 +943,5 @@ T_SUITE(fault_core)
 	T_TEST(a_pods_status_is_the_whole_or_none);
 	T_TEST(an_environment_is_made_or_it_is_out_of_memory);
 	T_TEST(notices_and_sub_paths_are_made_or_it_is_out_of_memory);
+	T_TEST(a_refused_plan_is_refused_or_out_of_memory);
 }
