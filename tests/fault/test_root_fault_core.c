@@ -4,7 +4,6 @@
  * of memory is never taken for something else, nothing leaks, and the same call works afterwards.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +55,6 @@ static struct sv_actuals s;
 static const struct sv_reconcile_opts opts = { .volume_size_limit = 1 << 20, .grace_ms = 250 };
 static struct sv_pod *pod;
 static struct sv_secret *secret;
-static long n_blocks;
 
 /* The second run of a loop must not be the first to find a library initialized. */
 static void setup(void)
@@ -69,25 +67,6 @@ static void teardown(void)
 {
 	sv_pod_unref(pod);
 	sv_secret_unref(secret);
-}
-
-static void nothing_leaks(void)
-{
-	ck_assert_msg(fault_live_blocks() == n_blocks, "%ld blocks leak after %s",
-		      fault_live_blocks() - n_blocks, fault_text());
-}
-
-/* Out of memory says so; whoever does not need what failed is done. */
-static void out_of_memory(int r)
-{
-	ck_assert_msg(r == -ENOMEM || r == 0, "%d after %s", r, fault_text());
-}
-
-static void enough(const struct fault_loop *loop, unsigned at_least)
-{
-	ck_assert_msg(loop->fired >= at_least, "only %u failures", loop->fired);
-	if (getenv("FAULT_VERBOSE"))
-		(void)fprintf(stderr, "%u allocations\n", loop->call - 1);
 }
 
 /* ---- decoding -------------------------------------------------------------------------------- */
@@ -112,7 +91,7 @@ static void decode_loop(const char *text, enum sv_format format, enum fault_scop
 
 	if (sv_manifest_parse(text, strlen(text), format, NULL, &m, &err, NULL) == 0)
 		sv_manifest_done(&m);
-	n_blocks = fault_live_blocks();
+	fault_note_blocks();
 	FAULT_EACH(loop)
 	{
 		unsigned line = 0;
@@ -138,9 +117,9 @@ static void decode_loop(const char *text, enum sv_format format, enum fault_scop
 				      n ? m.objects[0].complaints.items[0].message : "");
 			sv_manifest_done(&m);
 		}
-		nothing_leaks();
+		fault_no_leaks();
 	}
-	enough(&loop, 20);
+	fault_enough(&loop, 20);
 }
 
 START_TEST(a_manifest_is_decoded_whole_or_not_at_all)
@@ -258,7 +237,7 @@ START_TEST(a_merged_map_that_grows_is_read_whole_or_not_at_all)
 		fault_on(&loop);
 		r = sv_yaml_parse(b.ptr, b.len, &trees, &err, NULL);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		if (r == 0) {
 			json_object_object_get_ex(trees.items[0].root, "b", &merged);
 			ck_assert_msg(json_object_object_length(merged) == 14, "%d keys after %s",
@@ -266,7 +245,7 @@ START_TEST(a_merged_map_that_grows_is_read_whole_or_not_at_all)
 		}
 		sv_trees_done(&trees);
 	}
-	enough(&loop, 60);
+	fault_enough(&loop, 60);
 }
 END_TEST
 
@@ -290,7 +269,7 @@ START_TEST(too_many_of_something_is_a_complaint_or_out_of_memory)
 		sv_buf_puts(&b, "{}, ");
 	sv_buf_puts(&b, "]}}");
 	tree = t_yaml(b.ptr);
-	n_blocks = fault_live_blocks();
+	fault_note_blocks();
 	FAULT_EACH(loop)
 	{
 		struct sv_complaints c = { 0 };
@@ -306,9 +285,9 @@ START_TEST(too_many_of_something_is_a_complaint_or_out_of_memory)
 			t_contains(c.items[0].message, "Too many: 1001");
 		ck_assert_ptr_null(p);
 		sv_complaints_done(&c);
-		nothing_leaks();
+		fault_no_leaks();
 	}
-	enough(&loop, 5);
+	fault_enough(&loop, 5);
 }
 END_TEST
 
@@ -331,7 +310,7 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 
 	ck_assert_int_eq(sv_catalog_new(NULL, NULL, &c), 0);
 	sv_catalog_free(c);
-	n_blocks = fault_live_blocks();
+	fault_note_blocks();
 	FAULT_EACH(loop)
 	{
 		struct sv_manifest a, b;
@@ -354,7 +333,7 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 		if (r == 0)
 			r = sv_catalog_fail(c, "/m/a.yaml", 1, "InvalidManifest", "bad", 3);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		if (c) {
 			sv_catalog_each_problem(c, count_up, &problems);
 			sv_manifest_done(&a);
@@ -370,9 +349,9 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 		}
 		sv_manifest_done(&a);
 		sv_manifest_done(&b);
-		nothing_leaks();
+		fault_no_leaks();
 	}
-	enough(&loop, 20);
+	fault_enough(&loop, 20);
 }
 END_TEST
 
@@ -423,7 +402,7 @@ START_TEST(a_lack_of_memory_takes_nothing_away)
 	const struct sv_catalog_sink sink = { told_pod, told_gone, NULL, told_gone, NULL };
 	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS };
 
-	n_blocks = fault_live_blocks();
+	fault_note_blocks();
 	FAULT_EACH(loop)
 	{
 		struct told t = { .removed = 0 };
@@ -438,7 +417,7 @@ START_TEST(a_lack_of_memory_takes_nothing_away)
 		fault_on(&loop);
 		give(c, "/m/a.yaml", POD_OF("new"), &r);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		ck_assert_msg(t.removed == 0, "removed after %s", fault_text());
 		ck_assert_msg(strcmp(t.label, r == 0 ? "new" : "old") == 0, "'%s' after %s",
 			      t.label, fault_text());
@@ -452,9 +431,9 @@ START_TEST(a_lack_of_memory_takes_nothing_away)
 		sv_catalog_free(c);
 		sv_strmap_done(&t.pods);
 		free(t.label);
-		nothing_leaks();
+		fault_no_leaks();
 	}
-	enough(&loop, 6);
+	fault_enough(&loop, 6);
 }
 END_TEST
 
@@ -484,7 +463,7 @@ static void end(void)
 {
 	sv_actuals_done(&s);
 	sv_desired_done(&d);
-	nothing_leaks();
+	fault_no_leaks();
 }
 
 static void put_all(void)
@@ -548,7 +527,7 @@ static void publish(void)
 
 #define LOOP(loop)                                               \
 	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS }; \
-	n_blocks = fault_live_blocks();                          \
+	fault_note_blocks();                                     \
 	FAULT_EACH(loop)
 
 START_TEST(objects_are_put_or_can_be_put_again)
@@ -563,11 +542,11 @@ START_TEST(objects_are_put_or_can_be_put_again)
 		if (r == 0)
 			r = sv_desired_put_secret(&d, SV_ORIGIN_MANIFEST, secret, 1);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		publish();
 		end();
 	}
-	enough(&loop, 15);
+	fault_enough(&loop, 15);
 }
 END_TEST
 
@@ -584,7 +563,7 @@ START_TEST(a_pod_that_changes_keeps_its_volumes)
 		fault_on(&loop);
 		r = sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, later, 2);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		ck_assert_msg(d.wanted.n == 2, "%zu volumes after %s", d.wanted.n, fault_text());
 		if (loop.call % 2)
 			ck_assert_int_eq(sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, later, 3), 0);
@@ -594,7 +573,7 @@ START_TEST(a_pod_that_changes_keeps_its_volumes)
 			      fault_text());
 		end();
 	}
-	enough(&loop, 4);
+	fault_enough(&loop, 4);
 }
 END_TEST
 
@@ -641,7 +620,7 @@ START_TEST(an_action_holds_the_whole_plan_or_is_tried_later)
 		ck_assert_int_eq(a->state, SV_STATE_PUBLISHED);
 		end();
 	}
-	enough(&loop, 30);
+	fault_enough(&loop, 30);
 }
 END_TEST
 
@@ -689,7 +668,7 @@ START_TEST(forgotten_values_are_there_or_asked_for_later)
 		ck_assert(sv_secret_is_hollow(secret) && sv_secret_fill(secret, again));
 		end();
 	}
-	enough(&loop, 20);
+	fault_enough(&loop, 20);
 }
 END_TEST
 
@@ -763,7 +742,7 @@ START_TEST(a_pod_that_takes_a_volume_over_has_the_old_link_removed)
 		finish(action, 20);
 		end();
 	}
-	enough(&loop, 10);
+	fault_enough(&loop, 10);
 }
 END_TEST
 
@@ -821,7 +800,7 @@ START_TEST(an_adopted_volume_has_a_record_or_there_is_none)
 		ck_assert_str_eq(a->pod, "p");
 		end();
 	}
-	enough(&loop, 6);
+	fault_enough(&loop, 6);
 }
 END_TEST
 
@@ -845,7 +824,7 @@ START_TEST(what_is_said_of_one_secret_is_taken_or_can_be_said_again)
 		if (r == 0)
 			r = sv_desired_put_secret(&d, SV_ORIGIN_API, secret, 1);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		if (r < 0) {
 			ck_assert_int_eq(sv_desired_hold_secret(&d, SV_ORIGIN_API, "default", "s"),
 					 0);
@@ -862,7 +841,7 @@ START_TEST(what_is_said_of_one_secret_is_taken_or_can_be_said_again)
 		ck_assert_int_eq(rec->trouble, 0);
 		end();
 	}
-	enough(&loop, 8);
+	fault_enough(&loop, 8);
 }
 END_TEST
 
@@ -886,7 +865,7 @@ START_TEST(a_volume_that_a_pod_no_longer_has_goes_whatever_fails)
 		taken = sv_desired_pod(&d, "default", "p")->pod == later;
 		sv_desired_remove_pod(&d, SV_ORIGIN_MANIFEST, "default", "p");
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		ck_assert_msg(r < 0 || n == 3, "%zu volumes after %s", n, fault_text());
 		ck_assert_msg(taken != there, "%s after %s",
 			      there ? "still there" : "gone too early", fault_text());
@@ -894,7 +873,7 @@ START_TEST(a_volume_that_a_pod_no_longer_has_goes_whatever_fails)
 			      fault_text());
 		end();
 	}
-	enough(&loop, 10);
+	fault_enough(&loop, 10);
 }
 END_TEST
 
@@ -911,7 +890,7 @@ START_TEST(values_that_cannot_be_remembered_go_at_once)
 		fault_on(&loop);
 		r = sv_desired_put_secret(&d, SV_ORIGIN_MANIFEST, full, 1);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		if (r == 0)
 			ck_assert_msg(sv_secret_is_hollow(full) == (d.n_filled == 0), "after %s",
 				      fault_text());
@@ -921,9 +900,9 @@ START_TEST(values_that_cannot_be_remembered_go_at_once)
 		sv_desired_done(&d);
 		sv_actuals_done(&s);
 		sv_secret_unref(SV_TAKE(full));
-		nothing_leaks();
+		fault_no_leaks();
 	}
-	enough(&loop, 6);
+	fault_enough(&loop, 6);
 }
 END_TEST
 
@@ -950,9 +929,9 @@ START_TEST(a_refused_plan_is_refused_or_out_of_memory)
 		ck_assert_msg(r < 0 || strstr(err.msg, "secret \"a\" not found"), "%s after %s",
 			      err.msg, fault_text());
 		ck_assert_ptr_null(plan);
-		nothing_leaks();
+		fault_no_leaks();
 	}
-	enough(&loop, 6);
+	fault_enough(&loop, 6);
 }
 END_TEST
 
@@ -1000,7 +979,7 @@ START_TEST(a_volume_that_has_what_it_should_stays_published_or_is_tried_later)
 		ck_assert(sv_secret_fill(secret, again));
 		end();
 	}
-	enough(&loop, 10);
+	fault_enough(&loop, 10);
 }
 END_TEST
 
@@ -1035,7 +1014,7 @@ START_TEST(a_pod_that_takes_a_volume_over_and_mounts_it_nowhere_has_it_removed)
 		finish(action, 20);
 		end();
 	}
-	enough(&loop, 5);
+	fault_enough(&loop, 5);
 }
 END_TEST
 
@@ -1061,11 +1040,106 @@ START_TEST(a_status_is_made_or_not)
 		ck_assert_msg(!text || strcmp(text, whole) == 0, "%s after %s", text, fault_text());
 		free(text);
 		json_object_put(o);
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	sv_actuals_done(&s);
 	sv_desired_done(&d);
-	enough(&loop, 20);
+	fault_enough(&loop, 20);
+}
+END_TEST
+
+/* A volume that keeps a Secret which is gone, and is busy for long; what is said of Secrets beside it. */
+static char *print_others(struct sv_handouts *handouts, const struct sv_desired_pod *p)
+{
+	const struct sv_status_env env = { .root = "/r", .now_ms = 5000, .unix_ms = 5000 };
+	const struct sv_problem problem = sv_problem_about("manifest", "/m/a.yaml");
+	struct json_object *objects[] = {
+		sv_status_volume(&d, sv_actuals_get(&s, ID), &env),
+		sv_status_secret(sv_desired_secret(&d, SV_ORIGIN_MANIFEST, "default", "t")),
+		sv_status_problem(&problem),
+		sv_status_pod(&d, &s, handouts, p),
+	};
+	struct sv_buf b = { 0 };
+	size_t i;
+
+	for (i = 0; i < SV_ARRAY_SIZE(objects); i++) {
+		sv_autofree char *text = sv_json_print(objects[i]);
+
+		if (text)
+			sv_buf_printf(&b, "%s\n", text);
+		else
+			b.failed = true;
+		json_object_put(objects[i]);
+	}
+	return sv_buf_take(&b);
+}
+
+START_TEST(a_status_of_what_is_out_of_the_ordinary_is_the_whole_or_none)
+{
+	static const char pod_text[] =
+		"metadata: {name: q, uid: u2}\nspec:\n"
+		"  volumes: [{name: v, projected: {sources: [{secret: {name: t}}, {secret: {name: "
+		"t}}]}}]\n"
+		"  containers: [{name: c, image: i, envFrom: [{secretRef: {name: e, optional: "
+		"true}}], volumeMounts: [{name: v, mountPath: /v}]}]\n";
+	const struct sv_env_opts env_opts = { 0 };
+	sv_autopod struct sv_pod *q = t_pod_yaml(pod_text);
+	sv_autosecret struct sv_secret *t = t_secret("t", "k=1");
+	sv_autoenv struct sv_env *env = NULL;
+	struct sv_handouts handouts = { { NULL, 0, 0 } };
+	sv_autofree char *whole = NULL, *untimed = NULL;
+	const struct sv_desired_pod *p;
+	struct sv_err err = { "" };
+	struct sv_action *action;
+	struct sv_actual *a;
+	const char *timed;
+
+	begin();
+	publish();
+	sv_desired_remove_secret(&d, SV_ORIGIN_MANIFEST, "default", "s");
+	a = sv_actuals_get(&s, ID);
+	a->retry_ms = 1;
+	start(&action, 20);
+	ck_assert_ptr_nonnull(action);
+	sv_reconcile_overdue(&d, a, true);
+	ck_assert_int_eq(sv_desired_put_secret(&d, SV_ORIGIN_MANIFEST, t, 1), 0);
+	ck_assert_int_eq(sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, q, 1), 0);
+	p = sv_desired_pod(&d, "default", "q");
+	ck_assert_int_eq(
+		sv_desired_env(&d, SV_ORIGIN_MANIFEST, q, &q->containers[0], &env_opts, &env, &err),
+		0);
+	ck_assert_int_eq(
+		sv_handouts_note(&handouts, &d, SV_ORIGIN_MANIFEST, q, &q->containers[0], env, 1),
+		0);
+	d.by_secret[SV_ORIGIN_MANIFEST] = true; /* as a source that nobody asked for e */
+	whole = print_others(&handouts, p);
+	t_contains(whole, "\"keptSecrets\":[\"s\"]");
+	timed = strstr(whole, ", for 4 s\"");
+	ck_assert_ptr_nonnull(timed);
+	untimed = sv_asprintf("%.*s%s", (int)(timed - whole), whole, timed + strlen(", for 4 s"));
+	t_contains(whole, "\"usedBy\":[{\"pod\":\"q\",\"volume\":\"v\"}]");
+	t_contains(whole, "\"name\":\"e\",\"generation\":0,\"currentGeneration\":null,"
+			  "\"stale\":false");
+	{
+		LOOP(loop)
+		{
+			sv_autofree char *text = NULL;
+
+			fault_on(&loop);
+			text = print_others(&handouts, p);
+			fault_off();
+			ck_assert_msg(!text || strcmp(text, whole) == 0 ||
+					      strcmp(text, untimed) == 0,
+				      "%s after %s", text, fault_text());
+			free(SV_TAKE(text));
+			fault_no_leaks();
+		}
+		fault_enough(&loop, 50);
+	}
+	finish(action, 30);
+	sv_handouts_done(&handouts);
+	sv_actuals_done(&s);
+	sv_desired_done(&d);
 }
 END_TEST
 
@@ -1112,9 +1186,9 @@ START_TEST(a_pods_status_is_the_whole_or_none)
 				      fault_text());
 			free(text);
 			free(text_gone);
-			nothing_leaks();
+			fault_no_leaks();
 		}
-		enough(&loop, 20);
+		fault_enough(&loop, 20);
 	}
 	t_contains(whole, "\"environment\":{\"handedOutAt\"");
 	t_contains(whole, "\"currentGeneration\":1");
@@ -1142,14 +1216,14 @@ START_TEST(an_environment_is_made_or_it_is_out_of_memory)
 		r = sv_desired_env(&d, SV_ORIGIN_MANIFEST, pod, &pod->containers[0], &env_opts,
 				   &env, &err);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		ck_assert((r == 0) == (env != NULL));
 		sv_env_free(env);
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	sv_actuals_done(&s);
 	sv_desired_done(&d);
-	enough(&loop, 10);
+	fault_enough(&loop, 10);
 }
 END_TEST
 
@@ -1178,7 +1252,7 @@ START_TEST(notices_and_sub_paths_are_made_or_it_is_out_of_memory)
 		if (r == 0)
 			r = sv_env_sub_path(env, "a/$(A)", &path, &err);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		ck_assert_int_eq(r == 0, path != NULL);
 		ck_assert(!path || strcmp(path, "a/x") == 0);
 		if (env) {
@@ -1188,11 +1262,11 @@ START_TEST(notices_and_sub_paths_are_made_or_it_is_out_of_memory)
 		sv_env_free(env);
 		free(SV_TAKE(path));
 		free(SV_TAKE(names));
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	sv_actuals_done(&s);
 	sv_desired_done(&d);
-	enough(&loop, 10);
+	fault_enough(&loop, 10);
 }
 END_TEST
 
@@ -1219,17 +1293,17 @@ START_TEST(a_handout_is_noted_or_the_last_one_stands)
 			r = sv_handouts_note(&h, &d, SV_ORIGIN_MANIFEST, pod, &pod->containers[0],
 					     env, at_ms);
 		fault_off();
-		out_of_memory(r);
+		fault_out_of_memory(r);
 		at_ms -= r == 0 ? 1 : 2; /* the last that was noted; 0: none */
 		got = sv_handouts_get(&h, "u", "c");
 		ck_assert_msg(got ? got->at_ms == at_ms && got->n_secrets == 1 : at_ms == 0,
 			      "after %s", fault_text());
 		sv_handouts_done(&h);
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	sv_actuals_done(&s);
 	sv_desired_done(&d);
-	enough(&loop, 10);
+	fault_enough(&loop, 10);
 }
 END_TEST
 
@@ -1265,6 +1339,7 @@ T_SUITE(fault_core)
 	T_TEST(a_volume_that_has_what_it_should_stays_published_or_is_tried_later);
 	T_TEST(a_pod_that_takes_a_volume_over_and_mounts_it_nowhere_has_it_removed);
 	T_TEST(a_status_is_made_or_not);
+	T_TEST(a_status_of_what_is_out_of_the_ordinary_is_the_whole_or_none);
 	T_TEST(a_pods_status_is_the_whole_or_none);
 	T_TEST(an_environment_is_made_or_it_is_out_of_memory);
 	T_TEST(notices_and_sub_paths_are_made_or_it_is_out_of_memory);

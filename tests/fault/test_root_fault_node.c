@@ -296,14 +296,6 @@ static void nothing_is_left(void)
 		      fault_text(), tree);
 }
 
-/* A loop that did not fail anything has tested nothing. */
-static void enough(const struct fault_loop *loop, unsigned at_least)
-{
-	ck_assert_msg(loop->fired >= at_least, "only %u failures", loop->fired);
-	if (getenv("FAULT_VERBOSE"))
-		(void)fprintf(stderr, "%u calls, %u failures\n", loop->call - 1, loop->fired);
-}
-
 /* ---- publishing, cleaning, removing ---------------------------------------------------------- */
 
 static void make_target(void)
@@ -338,7 +330,7 @@ static void publish_loop(bool there)
 		nothing_is_left();
 		nothing_leaks();
 	}
-	enough(&loop, 100);
+	fault_enough(&loop, 100);
 }
 
 START_TEST(a_first_publication_is_whole_or_not_there)
@@ -389,7 +381,7 @@ static void update_loop(void)
 		free(SV_TAKE(data));
 		nothing_leaks();
 	}
-	enough(&loop, 150);
+	fault_enough(&loop, 150);
 }
 
 START_TEST(an_update_leaves_the_old_generation_or_the_new_one)
@@ -424,7 +416,7 @@ START_TEST(a_sync_without_a_change_fails_or_changes_nothing)
 		clean_all();
 		nothing_leaks();
 	}
-	enough(&loop, 50);
+	fault_enough(&loop, 50);
 	remove_now();
 }
 END_TEST
@@ -458,7 +450,7 @@ START_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays)
 		n_fds--;
 	}
 	nothing_leaks();
-	enough(&loop, 50);
+	fault_enough(&loop, 50);
 	remove_now();
 	nothing_is_left();
 }
@@ -544,7 +536,7 @@ START_TEST(what_a_clean_leaves_behind_is_listed)
 		nothing_is_left();
 		nothing_leaks();
 	}
-	enough(&loop, 50);
+	fault_enough(&loop, 50);
 }
 END_TEST
 
@@ -572,7 +564,7 @@ START_TEST(a_removal_that_failed_can_be_repeated)
 		nothing_is_left();
 		nothing_leaks();
 	}
-	enough(&loop, 60);
+	fault_enough(&loop, 60);
 }
 END_TEST
 
@@ -654,7 +646,7 @@ START_TEST(an_adoption_finds_every_volume_or_fails)
 		ck_assert_int_lt(faccessat(node.root_fd, "by-name/stale", F_OK, 0), 0);
 		nothing_leaks();
 	}
-	enough(&loop, 50);
+	fault_enough(&loop, 50);
 }
 END_TEST
 
@@ -683,7 +675,7 @@ START_TEST(a_root_directory_is_opened_or_not)
 		ck_assert_int_eq(unlinkat(t_dirfd, "other", AT_REMOVEDIR), 0);
 	}
 	nothing_leaks();
-	enough(&loop, 8);
+	fault_enough(&loop, 8);
 	open_node();
 }
 END_TEST
