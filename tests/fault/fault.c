@@ -77,6 +77,7 @@ enum function {
 	F_MOUNT,
 	F_MKNODAT,
 	F_PIVOT_ROOT,
+	F_FTRUNCATE,
 	N_FUNCTIONS,
 };
 
@@ -133,6 +134,7 @@ static const struct {
 	[F_MOUNT] = { "mount", { EPERM, ENOMEM } },
 	[F_MKNODAT] = { "mknodat", { ENOSPC, EPERM } },
 	[F_PIVOT_ROOT] = { "pivot_root", { EBUSY, EPERM } },
+	[F_FTRUNCATE] = { "ftruncate", { EIO, EPERM } },
 	[F_SEND] = { "send", { EINTR, EPIPE, PARTLY } },
 };
 
@@ -423,6 +425,7 @@ WRAP(F_READLINKAT, ssize_t, __readlinkat_chk, (int fd, const char *p, char *b, s
 WRAP(F_RENAMEAT, int, renameat, (int a, const char *p, int b, const char *q), (a, p, b, q))
 WRAP(F_FCHMOD, int, fchmod, (int fd, mode_t m), (fd, m))
 WRAP(F_FCHOWN, int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
+WRAP(F_FTRUNCATE, int, ftruncate, (int fd, off_t n), (fd, n))
 WRAP(F_FSTAT, int, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(F_FSTATAT, int, fstatat, (int fd, const char *p, struct stat *st, int flags),
      (fd, p, st, flags))
