@@ -109,6 +109,40 @@ START_TEST(objects_that_come_in_pieces_are_handed_on_whole_or_not_at_all)
 }
 END_TEST
 
+static int count_any(void *arg, const char *text, size_t len)
+{
+	*(unsigned *)arg += text[0] == '{' && text[len - 1] == '}';
+	return 0;
+}
+
+/* What is kept of its beginning has to grow for the rest. */
+START_TEST(an_object_in_two_pieces_is_handed_on_whole_or_not_at_all)
+{
+	static const struct sv_stream_sink sink = { count_any, NULL };
+	sv_autofree char *value = t_repeat('x', 500), *rest = NULL;
+
+	rest = sv_asprintf("\"a\": \"%s\"}", value);
+	LOOP(loop)
+	{
+		struct sv_stream stream;
+		unsigned n = 0;
+		int r;
+
+		sv_stream_init(&stream, SV_STREAM_WATCH, 1000, &sink, &n);
+		fault_on(&loop);
+		r = sv_stream_feed(&stream, "{", 1);
+		if (r == 0)
+			r = sv_stream_feed(&stream, rest, strlen(rest));
+		fault_off();
+		fault_out_of_memory(r);
+		ck_assert_uint_eq(n, r == 0);
+		sv_stream_done(&stream);
+		fault_no_leaks();
+	}
+	fault_enough(&loop, 4);
+}
+END_TEST
+
 /* ---- Events ---------------------------------------------------------------------------------- */
 
 static void send_one(struct sv_recorder *rec, int64_t now_ms, const char *message)
@@ -235,6 +269,7 @@ T_SUITE(fault_kube)
 {
 	T_TEST(a_version_is_taken_with_what_came_or_stays);
 	T_TEST(objects_that_come_in_pieces_are_handed_on_whole_or_not_at_all);
+	T_TEST(an_object_in_two_pieces_is_handed_on_whole_or_not_at_all);
 	T_TEST(an_event_is_noted_or_can_be_noted_again);
 	T_EACH(a_kubeconfig_is_read_or_refused_or_it_is_out_of_memory, kubeconfigs);
 	T_TEST(a_service_account_is_all_there_or_it_is_out_of_memory);

@@ -514,6 +514,7 @@ END_TEST
 START_TEST(a_forgotten_value_is_asked_for_when_a_plan_needs_it)
 {
 	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
+	struct sv_secret *filled;
 
 	forget_manifests();
 	put_secret(MANIFEST, "s", "k=1");
@@ -527,6 +528,9 @@ START_TEST(a_forgotten_value_is_asked_for_when_a_plan_needs_it)
 	expect_value("u", "a", "1");
 	expect_value("u", "a", "1");
 	ck_assert_uint_eq(source.calls, 1);
+	filled = sv_desired_secret(&d, MANIFEST, "default", "s")->secret;
+	ck_assert(sv_desired_fill(&d, MANIFEST, filled, again)); /* it has them: noted once */
+	ck_assert_uint_eq(d.n_filled, 1);
 	sv_desired_forget(&d);
 	ck_assert(is_hollow(MANIFEST, "s"));
 }

@@ -281,6 +281,30 @@ START_TEST(a_volume_has_at_most_so_many_files)
 }
 END_TEST
 
+/* Each file takes a page at least, however little is in it. */
+START_TEST(many_small_files_need_more_memory_than_their_bytes)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=x");
+	struct sv_secret *secrets[] = { s, NULL };
+	sv_autopod struct sv_pod *p = NULL;
+	struct sv_plan *plan = NULL;
+	struct sv_err err = { "" };
+	int i;
+
+	sv_buf_puts(&b, "secret: {secretName: s, items: [");
+	for (i = 0; i < 2000; i++)
+		sv_buf_printf(&b, "{key: a, path: f%d}, ", i);
+	sv_buf_puts(&b, "]}");
+	p = pod(b.ptr);
+	ck_assert_int_eq(sv_plan_make(p, t_volume(p, "v"), 4096, t_lookup, secrets, &plan, &err),
+			 SV_PLAN_E_TOO_LARGE);
+	t_contains(err.msg, "volume of 2000 files needs ");
+	t_contains(err.msg, "too much for a limit of 4096 bytes");
+	ck_assert_ptr_null(plan);
+}
+END_TEST
+
 /* R44, R45 */
 static const struct {
 	const char *security;
@@ -585,6 +609,7 @@ T_SUITE(plan)
 	T_EACH(paths_that_no_file_system_takes_are_refused, lengths);
 	T_TEST(a_volume_has_a_size_limit);
 	T_TEST(a_volume_has_at_most_so_many_files);
+	T_TEST(many_small_files_need_more_memory_than_their_bytes);
 	T_EACH(a_group_only_adds_bits, groups);
 	T_EACH(mounts_below_the_volume_get_a_directory, nests);
 	T_TEST(directories_of_several_containers_are_made_once);
