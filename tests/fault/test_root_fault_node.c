@@ -660,6 +660,21 @@ START_TEST(a_removal_of_a_volume_that_was_moved_can_be_repeated)
 }
 END_TEST
 
+START_TEST(a_volume_that_is_gone_is_made_anew_beside_others)
+{
+	sv_autofree char *path = sv_asprintf("%s/root/" ID, t_dir);
+
+	carried_out(sync_action(OTHER_ID, OLD));
+	mounted = false;
+	generation = 0;
+	carried_out(sync_action(ID, OLD));
+	ck_assert_int_eq(umount2(path, MNT_DETACH), 0);
+	carried_out(sync_action(ID, NEW));
+	links_lead_to(NEW);
+	ck_assert(is_volume(OTHER_ID)); /* it was not taken for the one that is gone */
+}
+END_TEST
+
 START_TEST(nothing_is_put_over_what_covers_a_volume)
 {
 	sv_autofree char *path = sv_asprintf("%s/root/" ID, t_dir);
@@ -879,6 +894,7 @@ T_SUITE(fault_node)
 	T_TEST(a_removal_that_failed_can_be_repeated);
 	T_TEST(a_volume_that_was_moved_is_brought_back_or_stays_there);
 	T_TEST(a_removal_of_a_volume_that_was_moved_can_be_repeated);
+	T_TEST(a_volume_that_is_gone_is_made_anew_beside_others);
 	T_TEST(nothing_is_put_over_what_covers_a_volume);
 	T_TEST(a_volume_that_was_made_writable_is_made_read_only_or_it_is_said);
 	T_TEST(a_file_is_wiped_before_it_goes_or_it_is_said);
