@@ -9,7 +9,7 @@
 #include "text.h"
 
 /* More than a message holds: what is cut off here would not be seen. */
-#define RAW_MAX (2 * SV_ERR_MAX)
+#define RAW_MAX ((size_t)2 * SV_ERR_MAX)
 
 static void add(char raw[RAW_MAX], const char *text)
 {
