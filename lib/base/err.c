@@ -4,25 +4,35 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "text.h"
 
+/* More than a message holds: what is cut off here would not be seen. */
+#define RAW_MAX ((size_t)2 * SV_ERR_MAX)
+
+static void add(char raw[RAW_MAX], const char *text)
+{
+	size_t at = strlen(raw);
+
+	(void)snprintf(raw + at, RAW_MAX - at, ": %s", text);
+}
+
+/* Allocates nothing: a refusal stands until there is new input, and must say why in any case. */
 __attribute__((format(printf, 4, 0))) static void set(struct sv_err *err, int r, const char *tail,
 						      const char *fmt, va_list ap)
 {
-	sv_autobuf struct sv_buf b = { 0 };
+	char raw[RAW_MAX] = "";
 
-	sv_buf_vprintf(&b, fmt, ap);
+	(void)vsnprintf(raw, sizeof(raw), fmt, ap);
 	if (tail)
-		sv_buf_printf(&b, ": %s", tail);
+		add(raw, tail);
 	if (r < 0) {
 		char text[128];
 
-		sv_buf_printf(&b, ": %s", strerror_r(-r, text, sizeof(text)));
+		add(raw, strerror_r(-r, text, sizeof(text)));
 	}
-	sv_text_escape(err->msg, sizeof(err->msg), b.failed ? "out of memory" : b.ptr);
+	sv_text_escape(err->msg, sizeof(err->msg), raw);
 }
 
 int sv_err_set(struct sv_err *err, int r, const char *fmt, ...)

@@ -906,9 +906,12 @@ static int read_status(struct sv_decoder *d, struct json_object *tree, struct js
 	struct sv_place place;
 	int r = sv_read_object(d, tree, "status", "v1.Pod.Status", &status);
 
-	if (r == 0 && meta)
+	if (r == 0 && meta) {
+		place = sv_enter(d, "metadata", meta);
 		r = sv_read_string(d, meta, "deletionTimestamp", "v1.ObjectMeta.DeletionTimestamp",
 				   &deleted);
+		sv_leave(d, place);
+	}
 	if (r)
 		return r;
 	place = sv_enter(d, "status", status);

@@ -706,12 +706,12 @@ static struct sv_secret *find_version(const struct looker *l, const struct sv_de
 	return s ? s->secret : NULL;
 }
 
-static bool is_pinned(const struct looker *l, const struct sv_secret *secret)
+static bool is_among(struct sv_secret *const *pins, size_t n, const struct sv_secret *secret)
 {
 	size_t i;
 
-	for (i = 0; i < l->n_pins; i++)
-		if (l->pins[i] == secret)
+	for (i = 0; i < n; i++)
+		if (pins[i] == secret)
 			return true;
 	return false;
 }
@@ -737,7 +737,7 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 	struct sv_secret *secret = find_version(l, s, name);
 	int r;
 
-	if (s && s->trouble == SV_PLAN_E_FORBIDDEN && !is_pinned(l, secret))
+	if (s && s->trouble == SV_PLAN_E_FORBIDDEN && !is_among(l->pins, l->n_pins, secret))
 		return sv_err_set(err, s->trouble, "%s", s->trouble_text);
 	if (secret) {
 		r = l->outline || !sv_secret_is_hollow(secret) ? 0 : refill(l, s, secret, err);
@@ -835,9 +835,13 @@ int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan)
 		pins = calloc(n, sizeof(*pins));
 		if (!pins)
 			return -ENOMEM;
-		for (i = 0, n = 0; i < plan->n_secrets; i++)
-			if (is_to_be_pinned(w, plan, plan->secrets[i].secret))
-				pins[n++] = sv_secret_ref(plan->secrets[i].secret);
+		for (i = 0, n = 0; i < plan->n_secrets; i++) {
+			struct sv_secret *secret = plan->secrets[i].secret;
+
+			/* several sources may name one Secret */
+			if (is_to_be_pinned(w, plan, secret) && !is_among(pins, n, secret))
+				pins[n++] = sv_secret_ref(secret);
+		}
 	}
 	free_pins(w);
 	w->pins = pins;

@@ -467,6 +467,7 @@ const struct sv_bytes *sv_env_get(const struct sv_env *env, const char *name)
 struct sub_path {
 	const struct sv_env *env;
 	char *missing; /* the first variable that has no value */
+	bool out_of_memory;
 };
 
 static const struct sv_bytes *value_required(void *arg, const char *name, size_t len)
@@ -478,6 +479,7 @@ static const struct sv_bytes *value_required(void *arg, const char *name, size_t
 
 	if (v && v->len > 0)
 		return v;
+	s->out_of_memory = s->out_of_memory || !copy;
 	if (!s->missing)
 		s->missing = SV_TAKE(copy);
 	return &nothing;
@@ -485,7 +487,7 @@ static const struct sv_bytes *value_required(void *arg, const char *name, size_t
 
 int sv_env_sub_path(const struct sv_env *env, const char *expr, char **ret, struct sv_err *err)
 {
-	struct sub_path s = { env, NULL };
+	struct sub_path s = { .env = env };
 	sv_autofree char *missing = NULL, *path = NULL;
 	struct sv_buf out = { 0 };
 	const char *text;
@@ -495,7 +497,7 @@ int sv_env_sub_path(const struct sv_env *env, const char *expr, char **ret, stru
 	len = out.len;
 	path = sv_buf_take(&out);
 	missing = s.missing;
-	if (!path)
+	if (!path || s.out_of_memory)
 		return sv_err_set(err, -ENOMEM, "cannot expand subPathExpr");
 	if (missing)
 		return sv_err_set(err, SV_PLAN_E_PATH, "missing value for %s", missing);

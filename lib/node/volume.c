@@ -603,6 +603,7 @@ struct search {
 	unsigned at_path; /* file systems like a volume's that are mounted at its path */
 	bool last;        /* the last mount there is one */
 	char *path;       /* where the volume is, if that is another one; owned */
+	struct sv_err *err;
 };
 
 static int search_one(void *arg, const char *path, enum sv_medium medium)
@@ -610,6 +611,7 @@ static int search_one(void *arg, const char *path, enum sv_medium medium)
 	struct search *s = arg;
 	sv_autofree char *owner = NULL;
 	sv_autoclose int fd = -1;
+	int r;
 
 	if (strcmp(path, s->id) == 0) {
 		s->last = medium != SV_MEDIUM_UNKNOWN;
@@ -619,7 +621,10 @@ static int search_one(void *arg, const char *path, enum sv_medium medium)
 	if (medium == SV_MEDIUM_UNKNOWN || s->path)
 		return 0;
 	fd = sv_open_beneath(s->n->root_fd, path, O_RDONLY | O_DIRECTORY);
-	if (fd < 0 || sv_tmpfs_owner(fd, &owner) <= 0 || strcmp(owner, s->id) != 0)
+	r = fd < 0 ? fd : sv_tmpfs_owner(fd, &owner);
+	if (r < 0 && !is_not_there(-r)) /* it may be the one: not to be forgotten */
+		return sv_err_set(s->err, r, "cannot look at '%s'", path);
+	if (r <= 0 || strcmp(owner, s->id) != 0)
 		return 0;
 	s->path = strdup(path);
 	return s->path ? 0 : -ENOMEM;
@@ -634,7 +639,7 @@ static int search_one(void *arg, const char *path, enum sv_medium medium)
  */
 static int search(const struct sv_node *n, struct sv_action *action, bool reachable, char **moved)
 {
-	struct search s = { .n = n, .id = action->id };
+	struct search s = { .n = n, .id = action->id, .err = &action->err };
 	int r = sv_tmpfs_list(n->root, search_one, &s, &action->err);
 
 	if (r < 0) {
@@ -645,13 +650,22 @@ static int search(const struct sv_node *n, struct sv_action *action, bool reacha
 	return s.at_path > (reachable && s.last ? 1U : 0U);
 }
 
+static void detach_again(const struct sv_node *n, const char *id)
+{
+	const char *name;
+	sv_autoclose int parent = open_parent(n, id, &name);
+
+	if (parent >= 0)
+		(void)sv_tmpfs_detach(parent, name);
+}
+
 /* A directory above it was renamed: containers still see it, so it is not made anew. */
 static int bring_back(const struct sv_node *n, struct sv_action *action, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	sv_autofree char *parent_path = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
 	sv_autoclose int volume = sv_open_beneath(n->root_fd, path, O_RDONLY | O_DIRECTORY);
-	sv_autoclose int parent = -1, target = -1;
+	sv_autoclose int parent = -ENOMEM, target = -1;
 	int r;
 
 	if (parent_path)
@@ -664,8 +678,11 @@ static int bring_back(const struct sv_node *n, struct sv_action *action, const c
 	if (target < 0)
 		return target;
 	r = sv_tmpfs_attach_again(volume, target, &action->err);
-	if (r == 0)
+	if (r == 0) {
 		r = sv_tmpfs_detach(parent, slash ? slash + 1 : path);
+		if (r < 0) /* the next try must not take it for one that was never away */
+			detach_again(n, action->id);
+	}
 	return r < 0 ? fault(action, SV_FAULT_MOUNT, r) : 0;
 }
 
@@ -715,6 +732,8 @@ static int find_volume(const struct sv_node *n, struct sv_action *action, int *r
 				close(fd);
 			fd = open_last(n, action->id);
 			r = fd < 0 ? fd : sv_tmpfs_is_volume(fd, action->id);
+			if (r < 0) /* it is there, and nothing is to be put over it */
+				return blocked(action, action->id, r);
 		}
 	}
 	if (r <= 0)
@@ -787,7 +806,7 @@ static int take_down_at(const struct sv_node *n, struct sv_action *action, const
 {
 	const char *slash = strrchr(path, '/');
 	sv_autofree char *above = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-	sv_autoclose int parent = -1;
+	sv_autoclose int parent = -ENOMEM;
 
 	if (above)
 		parent = sv_open_beneath(n->root_fd, above, O_RDONLY | O_DIRECTORY);

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "fault.h"
 
+#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +77,7 @@ enum function {
 	F_MOUNT,
 	F_MKNODAT,
 	F_PIVOT_ROOT,
+	F_FTRUNCATE,
 	N_FUNCTIONS,
 };
 
@@ -113,7 +115,7 @@ static const struct {
 	[F_UMOUNT2] = { "umount2", { EBUSY, ENOMEM } },
 	[F_FSETXATTR] = { "fsetxattr", { EIO, ENOSPC } },
 	[F_FGETXATTR] = { "fgetxattr", { EIO, ENOMEM } },
-	[F_GETRANDOM] = { "getrandom", { EAGAIN } },
+	[F_GETRANDOM] = { "getrandom", { EAGAIN, PARTLY } },
 	[F_TABLE] = { "mnt_table_parse_file", { EMFILE, ENOMEM } },
 	[F_ACCEPT] = { "accept4", { EMFILE, ENFILE, ENOMEM, EINTR } },
 	[F_SOCKET] = { "socket", { EMFILE, ENFILE } },
@@ -132,6 +134,7 @@ static const struct {
 	[F_MOUNT] = { "mount", { EPERM, ENOMEM } },
 	[F_MKNODAT] = { "mknodat", { ENOSPC, EPERM } },
 	[F_PIVOT_ROOT] = { "pivot_root", { EBUSY, EPERM } },
+	[F_FTRUNCATE] = { "ftruncate", { EIO, EPERM } },
 	[F_SEND] = { "send", { EINTR, EPIPE, PARTLY } },
 };
 
@@ -281,6 +284,33 @@ int fault_mounts(void)
 	return n;
 }
 
+/* ---- what tests expect ----------------------------------------------------------------------- */
+
+void fault_enough(const struct fault_loop *loop, unsigned at_least)
+{
+	ck_assert_msg(loop->fired >= at_least, "only %u failures", loop->fired);
+	if (getenv("FAULT_VERBOSE"))
+		(void)fprintf(stderr, "%u calls, %u failures\n", loop->call - 1, loop->fired);
+}
+
+void fault_out_of_memory(int r)
+{
+	ck_assert_msg(r == -ENOMEM || r == 0, "%d after %s", r, fault_text());
+}
+
+static long n_blocks;
+
+void fault_note_blocks(void)
+{
+	n_blocks = fault_live_blocks();
+}
+
+void fault_no_leaks(void)
+{
+	ck_assert_msg(fault_live_blocks() == n_blocks, "%ld blocks leak after %s",
+		      fault_live_blocks() - n_blocks, fault_text());
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 #ifdef __SANITIZE_ADDRESS__
@@ -395,6 +425,7 @@ WRAP(F_READLINKAT, ssize_t, __readlinkat_chk, (int fd, const char *p, char *b, s
 WRAP(F_RENAMEAT, int, renameat, (int a, const char *p, int b, const char *q), (a, p, b, q))
 WRAP(F_FCHMOD, int, fchmod, (int fd, mode_t m), (fd, m))
 WRAP(F_FCHOWN, int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
+WRAP(F_FTRUNCATE, int, ftruncate, (int fd, off_t n), (fd, n))
 WRAP(F_FSTAT, int, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(F_FSTATAT, int, fstatat, (int fd, const char *p, struct stat *st, int flags),
      (fd, p, st, flags))
@@ -414,7 +445,18 @@ WRAP(F_UMOUNT2, int, umount2, (const char *p, int flags), (p, flags))
 WRAP(F_FSETXATTR, int, fsetxattr, (int fd, const char *k, const void *v, size_t n, int flags),
      (fd, k, v, n, flags))
 WRAP(F_FGETXATTR, ssize_t, fgetxattr, (int fd, const char *k, void *v, size_t n), (fd, k, v, n))
-WRAP(F_GETRANDOM, ssize_t, getrandom, (void *b, size_t n, unsigned flags), (b, n, flags))
+
+ssize_t __real_getrandom(void *buf, size_t n, unsigned flags);
+ssize_t __wrap_getrandom(void *buf, size_t n, unsigned flags);
+ssize_t __wrap_getrandom(void *buf, size_t n, unsigned flags)
+{
+	if (strikes(F_GETRANDOM)) {
+		if (state.err != PARTLY)
+			return -1;
+		n = n > 1 ? 1 : n;
+	}
+	return __real_getrandom(buf, n, flags);
+}
 
 WRAP(F_ACCEPT, int, accept4, (int fd, struct sockaddr *a, socklen_t *n, int flags),
      (fd, a, n, flags))

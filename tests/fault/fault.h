@@ -59,6 +59,15 @@ bool fault_fired(void);
 /* What failed is something that is to be retried at once, or may come in parts. */
 bool fault_is_harmless(void);
 
+/* A loop with fewer failures has tested nothing. With FAULT_VERBOSE in the environment it says how many. */
+void fault_enough(const struct fault_loop *loop, unsigned at_least);
+
+/* For tests in which only memory is lacking: it is said so, or what failed was not needed. */
+void fault_out_of_memory(int r);
+/* All blocks that were allocated since are free again. */
+void fault_note_blocks(void);
+void fault_no_leaks(void);
+
 /* Blocks of memory that are allocated now, descriptors that are open, mounts that are seen. */
 long fault_live_blocks(void);
 int fault_open_fds(void);

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "../../lib/node/atomic_writer.h"
@@ -296,14 +298,6 @@ static void nothing_is_left(void)
 		      fault_text(), tree);
 }
 
-/* A loop that did not fail anything has tested nothing. */
-static void enough(const struct fault_loop *loop, unsigned at_least)
-{
-	ck_assert_msg(loop->fired >= at_least, "only %u failures", loop->fired);
-	if (getenv("FAULT_VERBOSE"))
-		(void)fprintf(stderr, "%u calls, %u failures\n", loop->call - 1, loop->fired);
-}
-
 /* ---- publishing, cleaning, removing ---------------------------------------------------------- */
 
 static void make_target(void)
@@ -338,7 +332,7 @@ static void publish_loop(bool there)
 		nothing_is_left();
 		nothing_leaks();
 	}
-	enough(&loop, 100);
+	fault_enough(&loop, 100);
 }
 
 START_TEST(a_first_publication_is_whole_or_not_there)
@@ -389,7 +383,7 @@ static void update_loop(void)
 		free(SV_TAKE(data));
 		nothing_leaks();
 	}
-	enough(&loop, 150);
+	fault_enough(&loop, 150);
 }
 
 START_TEST(an_update_leaves_the_old_generation_or_the_new_one)
@@ -424,7 +418,7 @@ START_TEST(a_sync_without_a_change_fails_or_changes_nothing)
 		clean_all();
 		nothing_leaks();
 	}
-	enough(&loop, 50);
+	fault_enough(&loop, 50);
 	remove_now();
 }
 END_TEST
@@ -458,7 +452,7 @@ START_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays)
 		n_fds--;
 	}
 	nothing_leaks();
-	enough(&loop, 50);
+	fault_enough(&loop, 50);
 	remove_now();
 	nothing_is_left();
 }
@@ -544,7 +538,7 @@ START_TEST(what_a_clean_leaves_behind_is_listed)
 		nothing_is_left();
 		nothing_leaks();
 	}
-	enough(&loop, 50);
+	fault_enough(&loop, 50);
 }
 END_TEST
 
@@ -572,7 +566,204 @@ START_TEST(a_removal_that_failed_can_be_repeated)
 		nothing_is_left();
 		nothing_leaks();
 	}
-	enough(&loop, 60);
+	fault_enough(&loop, 60);
+}
+END_TEST
+
+/* ---- what others do to a volume --------------------------------------------------------------- */
+
+#define HIDDEN "hidden/volumes/kubernetes.io~secret/v"
+
+/* @there: somebody has made an empty directory where the volume was. */
+static void move_away(bool there)
+{
+	ck_assert_int_eq(renameat(node.root_fd, "pods/u", node.root_fd, "hidden"), 0);
+	if (there)
+		make_target();
+}
+
+/* The directories are nobody's: what matters is that nothing is mounted there any more. */
+static void nothing_is_hidden(void)
+{
+	if (strstr(fault_text(), "umount2") && strstr(fault_text(), "later")) {
+		sv_autofree char *path = sv_asprintf("%s/root/" HIDDEN, t_dir);
+
+		(void)umount2(path, 0); /* what could not be undone either */
+	}
+	ck_assert_msg(sv_remove_tree(node.root_fd, "hidden", false) == 0, "still mounted after %s",
+		      fault_text());
+	nothing_is_left();
+}
+
+/* As strike(), but the volume may be where it cannot be seen. */
+static void strike_hidden(const struct fault_loop *loop, struct sv_action *a)
+{
+	fault_on(loop);
+	sv_volume_carry_out(&node, a);
+	fault_off();
+	take(a);
+	ck_assert_msg(a->result == 0 || *a->err.msg, "no text after %s", fault_text());
+	ck_assert_msg(a->result != 0 || a->is_mounted == is_volume(a->id),
+		      "is_mounted is %d after %s", a->is_mounted, fault_text());
+}
+
+START_TEST(a_volume_that_was_moved_is_brought_back_or_stays_there)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a;
+
+		carried_out(sync_action(ID, OLD));
+		move_away(loop.call % 2);
+		a = sync_action(ID, NEW);
+		strike_hidden(&loop, a);
+		ck_assert_msg(a->is_mounted, "lost after %s", fault_text());
+		ck_assert_msg(is_volume(ID) || leads_to_mount(HIDDEN), "gone after %s",
+			      fault_text());
+		if (is_volume(ID))
+			is_whole(a);
+		sv_action_free(a);
+		carried_out(sync_action(ID, NEW));
+		links_lead_to(NEW);
+		remove_now();
+		nothing_is_hidden();
+		nothing_leaks();
+	}
+	fault_enough(&loop, 150);
+}
+END_TEST
+
+START_TEST(a_removal_of_a_volume_that_was_moved_can_be_repeated)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a;
+
+		carried_out(sync_action(ID, NEW));
+		move_away(loop.call % 2);
+		a = make_action(SV_ACTION_REMOVE, ID);
+		strike_hidden(&loop, a);
+		ck_assert_msg(a->result < 0 || !leads_to_mount(HIDDEN), "forgotten after %s",
+			      fault_text());
+		sv_action_free(a);
+		remove_now();
+		nothing_is_hidden();
+		nothing_leaks();
+	}
+	fault_enough(&loop, 60);
+}
+END_TEST
+
+START_TEST(a_volume_that_is_gone_is_made_anew_beside_others)
+{
+	sv_autofree char *path = sv_asprintf("%s/root/" ID, t_dir);
+
+	carried_out(sync_action(OTHER_ID, OLD));
+	mounted = false;
+	generation = 0;
+	carried_out(sync_action(ID, OLD));
+	ck_assert_int_eq(umount2(path, MNT_DETACH), 0);
+	carried_out(sync_action(ID, NEW));
+	links_lead_to(NEW);
+	ck_assert(is_volume(OTHER_ID)); /* it was not taken for the one that is gone */
+}
+END_TEST
+
+START_TEST(nothing_is_put_over_what_covers_a_volume)
+{
+	sv_autofree char *path = sv_asprintf("%s/root/" ID, t_dir);
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	carried_out(sync_action(ID, OLD));
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a = sync_action(ID, NEW);
+
+		if (loop.call % 2) {
+			sv_action_free(a);
+			a = make_action(SV_ACTION_REMOVE, ID);
+		}
+		ck_assert_int_eq(mount("cover", path, "tmpfs", 0, NULL), 0);
+		strike_hidden(&loop, a);
+		ck_assert_msg(a->result < 0 && a->is_mounted, "%d after %s", a->result,
+			      fault_text());
+		sv_action_free(a);
+		ck_assert_int_eq(umount2(path, 0), 0);
+		links_lead_to(OLD);
+		nothing_leaks();
+	}
+	fault_enough(&loop, 40);
+	remove_now();
+}
+END_TEST
+
+START_TEST(a_volume_that_was_made_writable_is_made_read_only_or_it_is_said)
+{
+	sv_autofree char *path = sv_asprintf("%s/root/" ID, t_dir);
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	carried_out(sync_action(ID, NEW));
+	note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a = sync_action(ID, NEW);
+		struct statvfs fs;
+
+		ck_assert_int_eq(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND, NULL), 0);
+		strike(&loop, a);
+		ck_assert_int_eq(statvfs(path, &fs), 0);
+		ck_assert_msg(a->result < 0 || (fs.f_flag & ST_RDONLY), "writable after %s",
+			      fault_text());
+		sv_action_free(a);
+		clean_all();
+		nothing_leaks();
+	}
+	fault_enough(&loop, 50);
+	remove_now();
+}
+END_TEST
+
+/* A file with a hole on a file system that is full: it cannot be overwritten, only cut off. */
+START_TEST(a_file_is_wiped_before_it_goes_or_it_is_said)
+{
+	sv_autofree char *small = sv_asprintf("%s/small", t_dir), *filling = t_repeat('x', 12288);
+	struct fault_loop loop = { .scope = FAULT_ALL };
+	int dir;
+
+	ck_assert_int_eq(mkdir(small, 0700), 0);
+	ck_assert_int_eq(mount("small", small, "tmpfs", 0, "size=16k"), 0);
+	t_write(t_dirfd, "small/filling", filling);
+	dir = open(small, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	note_use();
+	FAULT_EACH(loop)
+	{
+		char seen[8] = "";
+		int fd, r;
+
+		t_write(dir, "f", "secret");
+		fd = openat(dir, "f", O_RDWR | O_CLOEXEC);
+		ck_assert_int_eq(ftruncate(fd, 65536), 0);
+		fault_on(&loop);
+		r = sv_remove_tree(dir, "f", true);
+		fault_off();
+		ck_assert_int_ge(pread(fd, seen, sizeof(seen) - 1, 0), 0);
+		ck_assert_msg(r < 0 || strcmp(seen, "secret") != 0, "still there after %s",
+			      fault_text());
+		close(fd);
+		ck_assert_int_eq(sv_remove_tree(dir, "f", true), 0);
+		ck_assert_int_ne(faccessat(dir, "f", F_OK, 0), 0);
+	}
+	nothing_leaks();
+	close(dir);
+	fault_enough(&loop, 15);
+	ck_assert_int_eq(umount2(small, 0), 0);
 }
 END_TEST
 
@@ -654,7 +845,7 @@ START_TEST(an_adoption_finds_every_volume_or_fails)
 		ck_assert_int_lt(faccessat(node.root_fd, "by-name/stale", F_OK, 0), 0);
 		nothing_leaks();
 	}
-	enough(&loop, 50);
+	fault_enough(&loop, 50);
 }
 END_TEST
 
@@ -683,7 +874,7 @@ START_TEST(a_root_directory_is_opened_or_not)
 		ck_assert_int_eq(unlinkat(t_dirfd, "other", AT_REMOVEDIR), 0);
 	}
 	nothing_leaks();
-	enough(&loop, 8);
+	fault_enough(&loop, 8);
 	open_node();
 }
 END_TEST
@@ -701,6 +892,12 @@ T_SUITE(fault_node)
 	T_TEST(a_generation_of_a_name_that_is_taken_is_not_harmed);
 	T_TEST(what_a_clean_leaves_behind_is_listed);
 	T_TEST(a_removal_that_failed_can_be_repeated);
+	T_TEST(a_volume_that_was_moved_is_brought_back_or_stays_there);
+	T_TEST(a_removal_of_a_volume_that_was_moved_can_be_repeated);
+	T_TEST(a_volume_that_is_gone_is_made_anew_beside_others);
+	T_TEST(nothing_is_put_over_what_covers_a_volume);
+	T_TEST(a_volume_that_was_made_writable_is_made_read_only_or_it_is_said);
+	T_TEST(a_file_is_wiped_before_it_goes_or_it_is_said);
 	T_TEST(an_adoption_finds_every_volume_or_fails);
 	T_TEST(a_root_directory_is_opened_or_not);
 }

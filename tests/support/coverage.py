@@ -5,7 +5,8 @@
 coverage.py --build DIR [--under lib/] [--strict]
 
 Every function with lines that no test has reached is listed with the reason from `unreached` beside
-this file, or as not explained; with --strict the latter is a failure.
+this file, or as not explained; then the reasons that nothing needs, as the function is reached in
+full or does not exist. With --strict both are failures.
 """
 
 import argparse
@@ -85,9 +86,9 @@ def read_reasons():
     return reasons
 
 
-def print_unreached(files):
+def print_unreached(files, reasons):
     """What no test reaches, and why. Returns how many functions nobody has an explanation for."""
-    reasons, unexplained = read_reasons(), 0
+    unexplained = 0
     print("\nlines that no test reaches:")
     for name in sorted(files):
         for function, (first, last, _) in sorted(files[name].functions.items(),
@@ -102,11 +103,26 @@ def print_unreached(files):
     return unexplained
 
 
+def print_idle(files, reasons, under):
+    """Reasons that nothing needs (any more). Returns how many."""
+    idle = 0
+    for name, function in sorted(reasons):
+        if not name.startswith(under):
+            continue
+        lines = files[name].functions.get(function) if name in files else None
+        if lines and files[name].missed(lines[0], lines[1]):
+            continue
+        idle += 1
+        print("  %s %s: %s" % (name, function,
+                               "is reached in full" if lines else "there is no such function"))
+    return idle
+
+
 def main():
     parser = argparse.ArgumentParser(description="coverage of a build")
     parser.add_argument("--build", required=True)
     parser.add_argument("--under", default="lib/")
-    parser.add_argument("--strict", action="store_true", help="all must be explained")
+    parser.add_argument("--strict", action="store_true", help="all must be explained, and no more")
     args = parser.parse_args()
     files = collections.defaultdict(File)
     for path in sorted(notes_below(os.path.abspath(args.build))):
@@ -120,12 +136,16 @@ def main():
         if numbers[1]:
             row(name, numbers)
             total = [a + b for a, b in zip(total, numbers)]
-    unexplained = print_unreached(files)
+    reasons = read_reasons()
+    unexplained = print_unreached(files, reasons)
+    print("\nreasons that nothing needs:")
+    idle = print_idle(files, reasons, args.under)
     print()
     row("total of " + args.under, total)
     print("%d functions have lines that no test reaches and that nobody has explained"
           % unexplained)
-    return 1 if unexplained and args.strict else 0
+    print("%d reasons are there for nothing" % idle)
+    return 1 if (unexplained or idle) and args.strict else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "../../lib/core/catalog.h"
@@ -12,6 +13,7 @@
 static struct {
 	struct sv_catalog *c;
 	struct sv_buf told; /* "+pod ns/name", "-pod …", "+secret …", "-secret …", "!secret …" */
+	char refusal[128]; /* the last text of one */
 } k;
 
 static void tell(const char *what, const char *ns, const char *name, const char *text)
@@ -52,6 +54,7 @@ static void refuse_secret(void *arg, const char *ns, const char *name, const cha
 	(void)arg;
 	if (text)
 		t_contains(text, "data[k]");
+	(void)snprintf(k.refusal, sizeof(k.refusal), "%s", text ? text : "");
 	tell(text ? "!secret" : "?secret", ns, name, NULL);
 }
 
@@ -363,6 +366,44 @@ START_TEST(a_refusal_stands_while_another_file_has_it)
 	expect_told("!secret default/s");
 	set("/m/b.yaml", "");
 	expect_told("?secret default/s");
+}
+END_TEST
+
+static void set_bad_at_byte(const char *path, int at)
+{
+	sv_autofree char *text = sv_asprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+					     "data: {k: '%.*s*'}\n",
+					     at, "AAAA");
+	sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
+	struct sv_err err = { "" };
+
+	ck_assert_int_eq(
+		sv_manifest_parse(text, strlen(text), SV_FORMAT_YAML, NULL, &m, &err, NULL), 0);
+	ck_assert_int_eq(sv_catalog_set(k.c, path, &m, false, 1000, NULL), 0);
+}
+
+START_TEST(of_several_refusals_the_first_path_s_is_told)
+{
+	set_bad_at_byte("/m/c.yaml", 3);
+	set_bad_at_byte("/m/a.yaml", 1);
+	set_bad_at_byte("/m/b.yaml", 2);
+	set_bad_at_byte("/m/d.yaml", 0);
+	t_contains(k.refusal, "byte 0");
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/d.yaml"), 0);
+	t_contains(k.refusal, "byte 1");
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	t_contains(k.refusal, "byte 2");
+}
+END_TEST
+
+START_TEST(a_refused_object_goes_on_with_the_good_one_of_two)
+{
+	set("/m/a.yaml", "$s=* $s=1");
+	expect_told("+secret default/s 1, !secret default/s");
+	set("/m/a.yaml", "$s=*");
+	expect_told("?secret default/s"); /* it has a version now, and does not go */
+	set("/m/a.yaml", "$s=2");
+	expect_told("+secret default/s 2");
 }
 END_TEST
 
@@ -884,6 +925,8 @@ T_SUITE(catalog)
 	T_TEST(a_new_object_that_is_refused_is_absent);
 	T_TEST(a_refused_version_is_not_taken_from_another_file);
 	T_TEST(a_refusal_stands_while_another_file_has_it);
+	T_TEST(of_several_refusals_the_first_path_s_is_told);
+	T_TEST(a_refused_object_goes_on_with_the_good_one_of_two);
 	T_TEST(an_immutable_secret_does_not_change);
 	T_TEST(a_change_that_is_no_longer_asked_for_is_no_problem);
 	T_TEST(a_secrets_type_does_not_change);

@@ -326,6 +326,12 @@ static const struct {
 	{ C ", ephemeralContainers: [{name: d, image: i}]", "Forbidden spec.ephemeralContainers" },
 	{ "containers: [{name: c, image: i, command: [a, b], args: []}]", "" },
 	{ "containers: [{name: c, image: i, command: [1]}]", "decode " P "command" },
+	{ C ", nodeName: 5", "decode spec.nodeName" },
+	{ VOL("{name: v, projected: {sources: x}}"), "decode spec.volumes[0].projected.sources" },
+	{ VOL("{name: v, projected: {defaultMode: x}}"),
+	  "decode spec.volumes[0].projected.defaultMode" },
+	{ E("env: [{name: A, valueFrom: {secretKeyRef: x}}]"),
+	  "decode " P "env[0].valueFrom.secretKeyRef" },
 	/* R11 */
 	{ VOL("{name: v}"), "" },
 	{ VOL("{}"), "Required spec.volumes[0].name" },
@@ -497,6 +503,10 @@ START_TEST(pods_are_validated_as_the_api_server_does)
 }
 END_TEST
 
+#define WRONG(field, expects, found)                                                            \
+	"Pod in version \"v1\" cannot be handled as a Pod: " field ": expects " expects " but " \
+	"found " found
+
 /* The texts are the API server's: people look for them. */
 static const struct {
 	const char *spec, *message;
@@ -519,6 +529,14 @@ static const struct {
 	  "spec.securityContext.fsGroup: Invalid value: -1: must be between 0 and 2147483647, "
 	  "inclusive" },
 	{ "", "spec.containers: Required value" },
+	{ C ", nodeName: {}",
+	  WRONG("spec.nodeName: v1.PodSpec.NodeName", "a string", "an object") },
+	{ C ", nodeName: [a]", WRONG("spec.nodeName: v1.PodSpec.NodeName", "a string", "a list") },
+	{ C ", nodeName: 1", WRONG("spec.nodeName: v1.PodSpec.NodeName", "a string", "a number") },
+	{ C ", nodeName: true",
+	  WRONG("spec.nodeName: v1.PodSpec.NodeName", "a string", "a boolean") },
+	{ C ", securityContext: x",
+	  WRONG("spec.securityContext: v1.PodSpec.SecurityContext", "an object", "a string") },
 };
 
 START_TEST(the_texts_are_the_api_servers)
@@ -564,6 +582,30 @@ START_TEST(metadata_is_validated)
 	(void)decode_pod(text, NULL, &pod, &c);
 	got = t_complaints(&c);
 	ck_assert_str_eq(got, metas[_i].want);
+}
+END_TEST
+
+static const struct {
+	const char *text, *want;
+} tops[] = {
+	{ "metadata: {name: p}\nspec: x", "decode spec" },
+	{ "metadata: {name: p}\nspec: {" C "}\nstatus: x", "decode status" },
+	{ "metadata: {name: p}\nspec: {" C "}\nstatus: {phase: 1}", "decode status.phase" },
+	{ "metadata: {name: p}\nspec: {" C "}\nstatus: {containerStatuses: x}",
+	  "decode status.containerStatuses" },
+	{ "metadata: {name: p, deletionTimestamp: 5}\nspec: {" C "}",
+	  "decode metadata.deletionTimestamp" },
+};
+
+START_TEST(a_pods_parts_are_of_their_type)
+{
+	sv_autocomplaints struct sv_complaints c = { 0 };
+	sv_autofree char *got = NULL;
+	struct sv_pod *pod;
+
+	ck_assert_int_eq(decode_pod(tops[_i].text, NULL, &pod, &c), SV_DECODE_E_INVALID);
+	got = t_complaints(&c);
+	ck_assert_str_eq(got, tops[_i].want);
 }
 END_TEST
 
@@ -930,6 +972,46 @@ START_TEST(what_an_environment_is_made_of_makes_pods_differ)
 }
 END_TEST
 
+#define PART(labels, items, from, mount)                                                         \
+	"metadata: {name: p, uid: u, labels: {" labels "}}\n"                                    \
+	"spec:\n"                                                                                \
+	"  volumes: [{name: v, secret: {secretName: s, items: [" items "]}}]\n"                  \
+	"  containers:\n"                                                                        \
+	"  - {name: c, image: i, envFrom: [{" from "}], volumeMounts: [{name: v, " mount "}],\n" \
+	"     env: [{name: A, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['l']\"}}}]}\n"
+#define LABEL "l: x"
+#define ITEM "{key: k, path: p}"
+#define FROM "secretRef: {name: s}"
+#define AT "mountPath: /m"
+
+/* Each differs from the first in one member of a part. */
+static const char *const parts[] = {
+	PART(LABEL, ITEM, FROM, AT),
+	PART("l: x, m: z", ITEM, FROM, AT),
+	PART("m: x", ITEM, FROM, AT),
+	PART(LABEL, "{key: q, path: p}", FROM, AT),
+	PART(LABEL, "{key: k, path: q}", FROM, AT),
+	PART(LABEL, "{key: k, path: p, mode: 0}", FROM, AT),
+	PART(LABEL, ITEM ", {key: k, path: q}", FROM, AT),
+	PART(LABEL, ITEM, "secretRef: {name: t}", AT),
+	PART(LABEL, ITEM, "secretRef: {name: s, optional: true}", AT),
+	PART(LABEL, ITEM, "prefix: A_, secretRef: {name: s}", AT),
+	PART(LABEL, ITEM, "configMapRef: {name: s}", AT),
+	PART(LABEL, ITEM, FROM, "mountPath: /n"),
+	PART(LABEL, ITEM, FROM, "mountPath: /m, readOnly: true"),
+	PART(LABEL, ITEM, FROM, "mountPath: /m, subPath: p"),
+	PART(LABEL, ITEM, FROM, "mountPath: /m, subPathExpr: $(A)"),
+};
+
+START_TEST(every_member_of_a_part_makes_pods_differ)
+{
+	sv_autopod struct sv_pod *a = t_pod_yaml(parts[0]), *b = t_pod_yaml(parts[_i]);
+
+	ck_assert_int_eq(sv_pod_equal(a, b), _i == 0);
+	ck_assert_int_eq(sv_pod_equal(b, a), _i == 0);
+}
+END_TEST
+
 START_TEST(groups_and_labels_are_compared_one_by_one)
 {
 	static const char text[] =
@@ -986,6 +1068,7 @@ T_SUITE(decode)
 	T_EACH(pods_are_validated_as_the_api_server_does, pods);
 	T_EACH(the_texts_are_the_api_servers, messages);
 	T_EACH(metadata_is_validated, metas);
+	T_EACH(a_pods_parts_are_of_their_type, tops);
 	T_TEST(decode_errors_name_kind_and_go_field);
 	T_TEST(json_numbers_with_a_fraction_are_no_integers);
 	T_TEST(a_pod_has_kubernetes_defaults);
@@ -996,6 +1079,7 @@ T_SUITE(decode)
 	T_TEST(complaints_know_their_line);
 	T_EACH(pods_are_equal_if_nothing_that_we_keep_differs, pairs);
 	T_EACH(what_an_environment_is_made_of_makes_pods_differ, variants);
+	T_EACH(every_member_of_a_part_makes_pods_differ, parts);
 	T_TEST(groups_and_labels_are_compared_one_by_one);
 	T_TEST(secrets_are_equal_if_nothing_differs);
 }

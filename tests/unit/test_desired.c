@@ -315,6 +315,23 @@ START_TEST(a_refused_secret_is_not_found_with_a_reason)
 }
 END_TEST
 
+START_TEST(what_nobody_knows_or_holds_can_be_forgotten)
+{
+	d.by_secret[API] = true;
+	sv_desired_forget_secret(&d, API, "default", "none");
+	sv_desired_release_secret(&d, API, "default", "none");
+	sv_desired_remove_secret(&d, API, "default", "none");
+	put_pod(API, "p@u", "a=s");
+	expect_told("u/a");
+	sv_desired_release_secret(&d, API, "default", "s"); /* more often than it was held */
+	sv_desired_remove_secret(&d, API, "default", "s");
+	expect_told("u/a");
+	sv_desired_remove_secret(&d, API, "default", "s"); /* still absent: no news */
+	expect_told("");
+	ck_assert_uint_eq(d.secrets[API].n, 1);
+}
+END_TEST
+
 /* ---- immutable Secrets (section 7.7) ----------------------------------------------------------- */
 
 static void publish(const char *uid, const char *volume)
@@ -343,6 +360,20 @@ START_TEST(a_published_volume_keeps_an_immutable_secret)
 	sv_desired_remove_pod(&d, MANIFEST, "default", "p");
 	put_pod(MANIFEST, "p@u", "a=s"); /* another one, though it has the same uid */
 	expect_value("u", "a", "2");
+}
+END_TEST
+
+START_TEST(a_volume_keeps_a_version_that_may_no_longer_be_read)
+{
+	put_pod(API, "p@u", "a=s");
+	put_pod(API, "q@w", "a=s");
+	put_secret(API, "s", "k=1 !immutable");
+	publish("u", "a");
+	ck_assert_int_eq(sv_desired_trouble_secret(&d, API, "default", "s", SV_PLAN_E_FORBIDDEN,
+						   "not allowed"),
+			 0);
+	expect_value("u", "a", "1");
+	expect_value("w", "a", "not allowed");
 }
 END_TEST
 
@@ -483,6 +514,7 @@ END_TEST
 START_TEST(a_forgotten_value_is_asked_for_when_a_plan_needs_it)
 {
 	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
+	struct sv_secret *filled;
 
 	forget_manifests();
 	put_secret(MANIFEST, "s", "k=1");
@@ -496,6 +528,9 @@ START_TEST(a_forgotten_value_is_asked_for_when_a_plan_needs_it)
 	expect_value("u", "a", "1");
 	expect_value("u", "a", "1");
 	ck_assert_uint_eq(source.calls, 1);
+	filled = sv_desired_secret(&d, MANIFEST, "default", "s")->secret;
+	ck_assert(sv_desired_fill(&d, MANIFEST, filled, again)); /* it has them: noted once */
+	ck_assert_uint_eq(d.n_filled, 1);
 	sv_desired_forget(&d);
 	ck_assert(is_hollow(MANIFEST, "s"));
 }
@@ -513,6 +548,35 @@ START_TEST(a_plan_holds_the_values_that_are_forgotten_meanwhile)
 	ck_assert_mem_eq(p->files[0].value->ptr, "1", 1);
 	put_secret(MANIFEST, "s", "k=2");
 	ck_assert_mem_eq(p->files[0].value->ptr, "1", 1);
+}
+END_TEST
+
+START_TEST(values_that_nobody_gives_again_are_gone)
+{
+	forget_manifests();
+	put_secret(MANIFEST, "s", "k=1");
+	put_pod(MANIFEST, "p@u", "a=s");
+	sv_desired_forget(&d);
+	d.refill = NULL;
+	expect_value("u", "a", "secret \"s\": its values were forgotten");
+}
+END_TEST
+
+START_TEST(the_list_of_what_is_to_be_forgotten_is_tidied_first)
+{
+	int i;
+
+	forget_manifests();
+	put_secret(MANIFEST, "kept", "k=0");
+	for (i = 0; i < 200; i++) { /* one stays, the others go at once */
+		sv_autofree char *keys = sv_asprintf("k=%d", i);
+
+		put_secret(MANIFEST, "s", keys);
+	}
+	ck_assert_uint_le(d.cap_filled, 16);
+	sv_desired_forget(&d);
+	ck_assert(is_hollow(MANIFEST, "kept") && is_hollow(MANIFEST, "s"));
+	ck_assert_uint_eq(d.filled_size, 0);
 }
 END_TEST
 
@@ -714,6 +778,8 @@ T_SUITE(desired)
 	T_TEST(before_its_source_has_answered_a_secret_is_pending_and_not_missing);
 	T_TEST(a_source_that_nobody_expects_need_not_sync);
 	T_TEST(a_refused_secret_is_not_found_with_a_reason);
+	T_TEST(what_nobody_knows_or_holds_can_be_forgotten);
+	T_TEST(a_volume_keeps_a_version_that_may_no_longer_be_read);
 	T_TEST(a_published_volume_keeps_an_immutable_secret);
 	T_TEST(a_mutable_secret_is_not_kept);
 	T_TEST(a_pod_that_names_another_secret_gets_that_one);
@@ -722,6 +788,8 @@ T_SUITE(desired)
 	T_TEST(what_is_kept_depends_on_the_policy_and_the_origin);
 	T_TEST(a_forgotten_value_is_asked_for_when_a_plan_needs_it);
 	T_TEST(a_plan_holds_the_values_that_are_forgotten_meanwhile);
+	T_TEST(values_that_nobody_gives_again_are_gone);
+	T_TEST(the_list_of_what_is_to_be_forgotten_is_tidied_first);
 	T_TEST(a_version_that_was_replaced_or_removed_goes_at_once);
 	T_TEST(values_that_cannot_be_had_are_a_refusal_and_asked_for_again);
 	T_TEST(without_memory_to_remember_them_values_are_not_taken_for_there);

@@ -383,6 +383,21 @@ START_TEST(the_secrets_it_was_made_from_are_told_once_each)
 }
 END_TEST
 
+START_TEST(the_secrets_that_it_names_are_told_once_each)
+{
+	sv_autopod struct sv_pod *pod = pod_with(
+		ALL(FROM("t") ", {configMapRef: {name: m}}") ", " ENV(KEY("A", "s", "a") ", " KEY(
+			"B", "t", "b") ", " VAL("V", "s") ", " KEY("C", "s", "c")));
+	sv_autofree const char **names = NULL;
+	size_t n = 7;
+
+	ck_assert_int_eq(sv_env_secret_names(sv_pod_container(pod, NULL), &names, &n), 0);
+	ck_assert_uint_eq(n, 2);
+	ck_assert_str_eq(names[0], "t");
+	ck_assert_str_eq(names[1], "s");
+}
+END_TEST
+
 START_TEST(an_environment_outlives_its_secrets)
 {
 	sv_autopod struct sv_pod *pod = pod_with(ALL(FROM("t")));
@@ -540,6 +555,7 @@ T_SUITE(env)
 	T_EACH(strict_names_skip_keys_and_say_which, strict_cases);
 	T_TEST(the_nodes_name_is_the_pods_or_the_daemons);
 	T_TEST(the_secrets_it_was_made_from_are_told_once_each);
+	T_TEST(the_secrets_that_it_names_are_told_once_each);
 	T_TEST(an_environment_outlives_its_secrets);
 	T_TEST(many_variables_keep_their_order);
 	T_EACH(a_sub_path_expression_needs_every_variable, sub_paths);

@@ -99,6 +99,20 @@ START_TEST(a_secret_without_keys_is_never_hollow)
 }
 END_TEST
 
+START_TEST(a_container_is_found_by_its_name_or_is_the_first_of_the_app)
+{
+	sv_autopod struct sv_pod *pod =
+		t_pod_yaml("metadata: {name: p}\nspec:\n"
+			   "  initContainers: [{name: init, image: i}]\n"
+			   "  containers: [{name: app, image: i}, {name: other, image: i}]\n");
+
+	ck_assert_str_eq(sv_pod_container(pod, NULL)->name, "app");
+	ck_assert_str_eq(sv_pod_container(pod, "init")->name, "init");
+	ck_assert_str_eq(sv_pod_container(pod, "other")->name, "other");
+	ck_assert_ptr_null(sv_pod_container(pod, "ap"));
+}
+END_TEST
+
 T_SUITE(object)
 {
 	T_TEST(a_secret_that_forgot_its_values_knows_the_rest);
@@ -106,4 +120,5 @@ T_SUITE(object)
 	T_TEST(a_hollow_secret_compares_as_a_full_one);
 	T_TEST(values_are_given_again_if_they_are_the_same);
 	T_TEST(a_secret_without_keys_is_never_hollow);
+	T_TEST(a_container_is_found_by_its_name_or_is_the_first_of_the_app);
 }

@@ -281,6 +281,30 @@ START_TEST(a_volume_has_at_most_so_many_files)
 }
 END_TEST
 
+/* Each file takes a page at least, however little is in it. */
+START_TEST(many_small_files_need_more_memory_than_their_bytes)
+{
+	sv_autobuf struct sv_buf b = { 0 };
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=x");
+	struct sv_secret *secrets[] = { s, NULL };
+	sv_autopod struct sv_pod *p = NULL;
+	struct sv_plan *plan = NULL;
+	struct sv_err err = { "" };
+	int i;
+
+	sv_buf_puts(&b, "secret: {secretName: s, items: [");
+	for (i = 0; i < 2000; i++)
+		sv_buf_printf(&b, "{key: a, path: f%d}, ", i);
+	sv_buf_puts(&b, "]}");
+	p = pod(b.ptr);
+	ck_assert_int_eq(sv_plan_make(p, t_volume(p, "v"), 4096, t_lookup, secrets, &plan, &err),
+			 SV_PLAN_E_TOO_LARGE);
+	t_contains(err.msg, "volume of 2000 files needs ");
+	t_contains(err.msg, "too much for a limit of 4096 bytes");
+	ck_assert_ptr_null(plan);
+}
+END_TEST
+
 /* R44, R45 */
 static const struct {
 	const char *security;
@@ -496,6 +520,70 @@ START_TEST(plans_are_compared_without_their_values)
 }
 END_TEST
 
+START_TEST(plans_differ_in_a_nested_mount_point)
+{
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=1");
+	struct sv_secret *secrets[] = { s, NULL };
+	sv_autopod struct sv_pod *p =
+		pod_with(S(""), "{name: v, mountPath: /v}, {name: w, mountPath: /v/x}", "");
+	sv_autopod struct sv_pod *q =
+		pod_with(S(""), "{name: v, mountPath: /v}, {name: w, mountPath: /v/y}", "");
+	sv_autoplan struct sv_plan *a = t_plan(p, "v", secrets), *b = t_plan(q, "v", secrets);
+
+	ck_assert(!sv_plan_same(a, b));
+	ck_assert(sv_plan_same(a, a));
+}
+END_TEST
+
+START_TEST(a_container_without_the_volume_adds_no_directory)
+{
+	sv_autopod struct sv_pod *p = t_pod_yaml(
+		"metadata: {name: p}\nspec:\n"
+		"  volumes: [{name: v, secret: {secretName: s}}, {name: w}]\n"
+		"  containers:\n"
+		"  - {name: a, image: i, volumeMounts: [{name: v, mountPath: /v}]}\n"
+		"  - {name: b, image: i, volumeMounts: [{name: w, mountPath: /v}, {name: w, "
+		"mountPath: /v/n}]}\n");
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=1");
+	struct sv_secret *secrets[] = { s, NULL };
+	sv_autoplan struct sv_plan *plan = t_plan(p, "v", secrets);
+
+	ck_assert_uint_eq(plan->n_dirs, 0);
+}
+END_TEST
+
+/* More than a path in a volume may have, though a path may have as much. */
+START_TEST(a_nested_mount_point_is_no_longer_than_a_path_in_a_volume)
+{
+	sv_autofree char *name = t_repeat('d', 250), *mounts = NULL;
+	sv_autobuf struct sv_buf path = { 0 };
+	sv_autosecret struct sv_secret *s = t_secret("s", "a=1");
+	struct sv_secret *secrets[] = { s, NULL };
+	int too_long;
+
+	while (path.len < SV_PATH_USABLE_MAX - 252)
+		sv_buf_printf(&path, "/%s", name);
+	for (too_long = 0; too_long < 2; too_long++) {
+		sv_autoplan struct sv_plan *plan = NULL;
+		sv_autopod struct sv_pod *p = NULL;
+		struct sv_err err = { "" };
+		int r;
+
+		mounts = sv_asprintf("{name: v, mountPath: /v}, {name: w, mountPath: /v%s}",
+				     path.ptr);
+		p = pod_with(S(""), mounts, "");
+		r = sv_plan_make(p, t_volume(p, "v"), LIMIT, t_lookup, secrets, &plan, &err);
+		ck_assert_int_eq(r, too_long ? SV_PLAN_E_PATH : 0);
+		ck_assert_str_eq(err.msg,
+				 too_long ? "invalid path: mount point of container \"c\" below "
+					    "volume \"v\" is too long" :
+					    "");
+		free(SV_TAKE(mounts));
+		sv_buf_printf(&path, "/%s", name);
+	}
+}
+END_TEST
+
 START_TEST(a_hollow_secret_makes_files_without_values)
 {
 	sv_autopod struct sv_pod *p = pod(S(""));
@@ -521,6 +609,7 @@ T_SUITE(plan)
 	T_EACH(paths_that_no_file_system_takes_are_refused, lengths);
 	T_TEST(a_volume_has_a_size_limit);
 	T_TEST(a_volume_has_at_most_so_many_files);
+	T_TEST(many_small_files_need_more_memory_than_their_bytes);
 	T_EACH(a_group_only_adds_bits, groups);
 	T_EACH(mounts_below_the_volume_get_a_directory, nests);
 	T_TEST(directories_of_several_containers_are_made_once);
@@ -528,5 +617,8 @@ T_SUITE(plan)
 	T_TEST(an_absent_secret_may_have_a_reason);
 	T_TEST(secrets_of_other_namespaces_are_not_seen);
 	T_EACH(plans_are_compared_without_their_values, others);
+	T_TEST(plans_differ_in_a_nested_mount_point);
+	T_TEST(a_container_without_the_volume_adds_no_directory);
+	T_TEST(a_nested_mount_point_is_no_longer_than_a_path_in_a_volume);
 	T_TEST(a_hollow_secret_makes_files_without_values);
 }

@@ -36,6 +36,7 @@ static const struct {
 	{ "99999999999999999999h", BAD },
 	{ "9223372036854775807ns", BAD },
 	{ "80000h80000h", BAD },
+	{ "1281023h1281023h", BAD }, /* more nanoseconds than there can be */
 	{ "", BAD },
 	{ "5", BAD },
 	{ "1.5", BAD },

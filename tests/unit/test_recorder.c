@@ -556,6 +556,25 @@ static void note_each(unsigned from, unsigned to)
 	}
 }
 
+START_TEST(a_repetition_is_counted_though_there_is_no_room_to_send_it)
+{
+	struct sv_recorder_request q;
+
+	note("first");
+	flush();
+	note_each(0, SV_RECORDER_WAITING_MAX);
+	note("first");
+	ck_assert_uint_eq(r.n_waiting, SV_RECORDER_WAITING_MAX);
+	ck_assert_uint_eq(r.counts.dropped, 1);
+	flush();
+	note("first");
+	now += MINUTE;
+	q = take();
+	expect(&q, "count", "3");
+	answer(&q, 200);
+}
+END_TEST
+
 START_TEST(over_256_that_wait_the_oldest_repetition_goes)
 {
 	struct sv_recorder_request q;
@@ -1103,6 +1122,7 @@ T_SUITE(recorder)
 	T_TEST(a_pod_has_25_events_and_one_more_each_five_minutes);
 	T_TEST(a_count_waits_for_a_token);
 	T_TEST(requests_of_one_moment_are_few);
+	T_TEST(a_repetition_is_counted_though_there_is_no_room_to_send_it);
 	T_TEST(over_256_that_wait_the_oldest_repetition_goes);
 	T_TEST(over_1024_that_are_known_the_oldest_is_forgotten);
 	T_TEST(what_waits_is_not_forgotten);
