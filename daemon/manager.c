@@ -704,9 +704,10 @@ bool sv_manager_has_orphans(const struct sv_manager *m)
 	return false;
 }
 
-void sv_manager_set_reading(struct sv_manager *m, bool reading)
+void sv_manager_set_reading(struct sv_manager *m, enum sv_origin origin, bool reading)
 {
 	m->reading = reading;
+	sv_desired_set_reading(&m->desired, origin, reading);
 	sv_manager_tidy(m);
 }
 

@@ -78,7 +78,7 @@ void sv_manager_report_stuck(struct sv_manager *m);
 bool sv_manager_has_orphans(const struct sv_manager *m);
 
 /* Values are forgotten when nothing waits for them and no source is reading. */
-void sv_manager_set_reading(struct sv_manager *m, bool reading);
+void sv_manager_set_reading(struct sv_manager *m, enum sv_origin origin, bool reading);
 /*
  * Values that a source has come by, perhaps asked by its refill(): of the very version that is
  * wanted (false if they are others), and of whatever else waits for them.

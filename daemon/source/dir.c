@@ -201,7 +201,7 @@ static void on_late(uv_timer_t *timer);
 
 static void start_reading(struct source_dir *s)
 {
-	sv_manager_set_reading(s->manager, true);
+	sv_manager_set_reading(s->manager, SV_ORIGIN_MANIFEST, true);
 	uv_idle_start(&s->idle, on_idle);
 }
 
@@ -779,7 +779,7 @@ static void on_idle(uv_idle_t *idle)
 		s->missed = false;
 		sv_manager_look_again(s->manager, SV_ORIGIN_MANIFEST);
 	}
-	sv_manager_set_reading(s->manager, false);
+	sv_manager_set_reading(s->manager, SV_ORIGIN_MANIFEST, false);
 }
 
 /* Files that vanished, and files that may have been half-written when they were seen. */

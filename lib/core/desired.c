@@ -655,6 +655,15 @@ void sv_desired_remove_pod(struct sv_desired *d, enum sv_origin origin, const ch
 	free(p);
 }
 
+void sv_desired_set_reading(struct sv_desired *d, enum sv_origin origin, bool reading)
+{
+	bool ends = d->reading[origin] && !reading;
+
+	d->reading[origin] = reading;
+	if (ends)
+		sv_desired_look_again(d, origin);
+}
+
 void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin)
 {
 	if (d->synced[origin])
@@ -692,6 +701,7 @@ struct looker {
 	struct sv_secret **pins;
 	size_t n_pins;
 	bool outline; /* hollow Secrets will do */
+	bool waits;   /* for what the source may be about to tell */
 };
 
 /* The Secret that counts for the volume, or NULL. */
@@ -752,7 +762,7 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 			       sv_err_set(err, SV_PLAN_E_PENDING,
 					  "secret \"%s\": the API server has not answered yet",
 					  name);
-	if (!l->d->synced[l->origin]) {
+	if (!l->d->synced[l->origin] || (l->waits && l->d->reading[l->origin])) {
 		if (s)
 			s->asked = true;
 		return sv_err_set(err, SV_PLAN_E_PENDING,
@@ -766,7 +776,7 @@ static int look_up(void *arg, const char *ns, const char *name, struct sv_secret
 static int make_plan(const struct sv_desired *d, const struct sv_wanted *w, size_t limit,
 		     bool outline, struct sv_plan **ret, struct sv_err *err)
 {
-	struct looker l = { d, w->origin, w->pins, w->n_pins, outline };
+	struct looker l = { d, w->origin, w->pins, w->n_pins, outline, true };
 	int r = sv_plan_make(w->pod, w->vol, limit, look_up, &l, ret, err);
 
 	if (r == 0)

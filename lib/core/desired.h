@@ -88,6 +88,7 @@ struct sv_desired {
 	struct sv_strmap wanted;                    /* id -> struct sv_wanted */
 	bool expected[SV_N_ORIGINS];                /* there is a source of this origin */
 	bool synced[SV_N_ORIGINS];                  /* it has told everything once */
+	bool reading[SV_N_ORIGINS];                 /* it is telling, and there is more to come */
 	bool by_secret[SV_N_ORIGINS];               /* it answers for each Secret by itself */
 	bool shared_uid;                            /* Pods of two origins have had one uid */
 	uint64_t serial;                            /* of the last change of a Secret */
@@ -149,6 +150,11 @@ int sv_desired_refuse_secret(struct sv_desired *d, enum sv_origin origin, const 
  * and volumes that asked for it are to be looked at.
  */
 void sv_desired_set_synced(struct sv_desired *d, enum sv_origin origin);
+/*
+ * While a source is reading, a volume waits for a Secret that is not there: it may come next, and
+ * until then an optional one would be taken for missing.
+ */
+void sv_desired_set_reading(struct sv_desired *d, enum sv_origin origin, bool reading);
 /* True if every source that is expected has synced. */
 bool sv_desired_all_synced(const struct sv_desired *d);
 

@@ -281,6 +281,25 @@ START_TEST(before_its_source_has_answered_a_secret_is_pending_and_not_missing)
 }
 END_TEST
 
+START_TEST(while_its_source_is_reading_a_secret_may_come_next)
+{
+	sv_desired_set_reading(&d, MANIFEST, true);
+	put_pod(MANIFEST, "p@u", "a=s b=t? c=gone?");
+	put_secret(MANIFEST, "t", "k=1");
+	expect_told("u/a u/b u/c u/b");
+	expect_value("u", "a", "secret \"s\": its source has not been read yet");
+	expect_value("u", "b", "1");
+	expect_value("u", "c", "secret \"gone\": its source has not been read yet");
+	put_secret(MANIFEST, "s", "k=2");
+	expect_told("u/a");
+	sv_desired_set_reading(&d, MANIFEST, false);
+	expect_told("u/c"); /* who waits in vain */
+	expect_value("u", "a", "2");
+	sv_desired_set_reading(&d, MANIFEST, false);
+	ck_assert_uint_eq(told.len, 0);
+}
+END_TEST
+
 START_TEST(a_source_that_nobody_expects_need_not_sync)
 {
 	ck_assert(sv_desired_all_synced(&d));
@@ -776,6 +795,7 @@ T_SUITE(desired)
 	T_TEST(names_are_forgotten_when_nobody_needs_them);
 	T_TEST(origins_do_not_mix);
 	T_TEST(before_its_source_has_answered_a_secret_is_pending_and_not_missing);
+	T_TEST(while_its_source_is_reading_a_secret_may_come_next);
 	T_TEST(a_source_that_nobody_expects_need_not_sync);
 	T_TEST(a_refused_secret_is_not_found_with_a_reason);
 	T_TEST(what_nobody_knows_or_holds_can_be_forgotten);
