@@ -206,11 +206,12 @@ TORTURE_SECONDS ?= 120
 torture: tests
 	@tests/torture/run --build $(BUILD) --seconds $(TORTURE_SECONDS)
 
-# The daemon with its threads under the thread sanitizer, which ends it at the first race.
+# The daemon with its threads under the thread sanitizer, which ends it at the first race. What libuv
+# itself does with descriptors is left out: it sees them used, and not closed.
 THREAD_SUITES := test_kube test_root_kube_faults test_root_kube test_update test_manifest_dir test_api_events
 thread:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/thread SAN=thread tests
-	@TSAN_OPTIONS=halt_on_error=1 tests/run --build $(BUILD)/thread --root $(or $(SUITES),$(THREAD_SUITES))
+	@TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1 tests/run --build $(BUILD)/thread --root $(or $(SUITES),$(THREAD_SUITES))
 
 fuzz-targets: $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
 
