@@ -221,8 +221,9 @@ ANALYZE_SRC := $(LIB_SRC) $(DAEMON_SRC) $(CTL_SRC)
 analyze:
 	@tests/support/analyze $(ANALYZE_SRC) -- $(CC) $(ALL_CFLAGS)
 
+# MEMCHECK_SKIP= names programs to leave out: some take minutes.
 memcheck: all $(UNITS)
-	@tests/support/memcheck $(UNITS)
+	@tests/support/memcheck $(filter-out $(MEMCHECK_SKIP:%=$(BUILD)/tests/unit/%),$(UNITS))
 
 # All that is not reached is explained, if all was run that is counted.
 coverage: STRICT := $(if $(or $(SUITES),$(filter-out 0,$(shell id -u))),,--strict)
