@@ -71,7 +71,7 @@ END_TEST
 
 T_SUITE(digest)
 {
+	T_TEST(each_process_has_digests_of_its_own); /* first: this process has no key yet */
 	T_TEST(equal_input_has_equal_digests_and_other_input_has_not);
 	T_TEST(the_number_of_parts_counts);
-	T_TEST(each_process_has_digests_of_its_own);
 }
