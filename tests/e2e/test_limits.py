@@ -241,19 +241,8 @@ def secrets_and_volumes_have_sizes():
 # ---- requests ----------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def connection(d):
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(harness.DEADLINE_S)
-    try:
-        s.connect(d.socket_path)
-        yield s
-    finally:
-        s.close()
-
-
 def status_of(d, data):
-    with connection(d) as s:
+    with harness.connection(d) as s:
         with contextlib.suppress(OSError):
             s.sendall(data)
         got = b""
@@ -292,7 +281,7 @@ def a_request_has_its_size():
 def root_has_sixty_four_connections():
     ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     with Daemon() as d, contextlib.ExitStack() as stack:
-        kept = [stack.enter_context(connection(d)) for _ in range(64)]
+        kept = [stack.enter_context(harness.connection(d)) for _ in range(64)]
         for s in kept:
             s.sendall(ask)
             check_in(b" 200 ", s.recv(4096), "answer to one of 64")
@@ -390,7 +379,7 @@ def a_thousand_connections_are_refused_or_served():
         d.wait_published("default", "p", "v")
         unloaded = answer_time(d)
         for _ in range(1000):
-            stack.enter_context(connection(d))
+            stack.enter_context(harness.connection(d))
         poll_until(lambda: status_of(d, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == 200,
                    "an answer beside 1,000 connections", 15)
         check_quick(d, unloaded, "1,000 connections")

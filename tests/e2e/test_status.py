@@ -67,20 +67,9 @@ def sample_daemon(**options):
         yield d
 
 
-@contextlib.contextmanager
-def connection(d):
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(harness.DEADLINE_S)
-    try:
-        s.connect(d.socket_path)
-        yield s
-    finally:
-        s.close()
-
-
 def answer_to(d, data):
     """Status code and all of what comes for raw bytes; 0 if the connection is just closed."""
-    with connection(d) as s:
+    with harness.connection(d) as s:
         try:
             s.sendall(data)
             s.shutdown(socket.SHUT_WR)
@@ -200,7 +189,7 @@ def a_user_has_eight_connections_and_root_is_served():
 @suite.test
 def root_makes_room_for_root():
     with sample_daemon() as d, contextlib.ExitStack() as stack:
-        idle = [stack.enter_context(connection(d)) for _ in range(70)]
+        idle = [stack.enter_context(harness.connection(d)) for _ in range(70)]
         check(idle, "no connections")
 
         def served():
@@ -225,7 +214,7 @@ def abandoned_watches_are_closed():
 def slow_requests_are_ended():
     with sample_daemon() as d, contextlib.ExitStack() as stack:
         start = time.monotonic()
-        idle, dripping, body = [stack.enter_context(connection(d)) for _ in range(3)]
+        idle, dripping, body = [stack.enter_context(harness.connection(d)) for _ in range(3)]
         body.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx")
         ended = {}
 
@@ -290,7 +279,7 @@ def large_and_wrong_requests():
             check(status != 200, "junk %r is answered" % junk[:20])
         whole = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
         for part in [whole[:n] for n in range(1, len(whole))] + [b"\0" * 100]:
-            with connection(d) as s:  # and closed at once
+            with harness.connection(d) as s:  # and closed at once
                 s.sendall(part)
         check_eq(d.client.get("/healthz")[0], 200, "health")
         check_eq(d.process.poll(), None, "exit status")
@@ -314,7 +303,7 @@ def methods_and_paths():
             check_eq(headers["Content-Type"], kind, "type of " + path)
             check_eq(headers["Cache-Control"], "no-store", "caching of " + path)
         # two requests on one connection, as curl and Prometheus do it
-        with connection(d) as s:
+        with harness.connection(d) as s:
             for _ in range(2):
                 s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 check(s.recv(65536).startswith(b"HTTP/1.1 200"), "an answer on a kept connection")
@@ -560,7 +549,7 @@ def pods_and_events_can_be_watched():
 
 @suite.test
 def a_watcher_that_never_reads_hurts_nobody():
-    with sample_daemon() as d, connection(d) as deaf:
+    with sample_daemon() as d, harness.connection(d) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.sendall(b"GET /v1/volumes?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n")
         w = d.watch("/v1/volumes", 60)

@@ -299,16 +299,23 @@ void fault_out_of_memory(int r)
 }
 
 static long n_blocks;
+static int n_fds, n_mounts;
 
-void fault_note_blocks(void)
+void fault_note_use(void)
 {
 	n_blocks = fault_live_blocks();
+	n_fds = fault_open_fds();
+	n_mounts = fault_mounts();
 }
 
 void fault_no_leaks(void)
 {
 	ck_assert_msg(fault_live_blocks() == n_blocks, "%ld blocks leak after %s",
 		      fault_live_blocks() - n_blocks, fault_text());
+	ck_assert_msg(fault_open_fds() == n_fds, "%d descriptors leak after %s",
+		      fault_open_fds() - n_fds, fault_text());
+	ck_assert_msg(fault_mounts() == n_mounts, "%d mounts leak after %s",
+		      fault_mounts() - n_mounts, fault_text());
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */

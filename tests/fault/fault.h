@@ -64,8 +64,8 @@ void fault_enough(const struct fault_loop *loop, unsigned at_least);
 
 /* For tests in which only memory is lacking: it is said so, or what failed was not needed. */
 void fault_out_of_memory(int r);
-/* All blocks that were allocated since are free again. */
-void fault_note_blocks(void);
+/* What was allocated, opened or mounted since is free, closed or gone again. */
+void fault_note_use(void);
 void fault_no_leaks(void);
 
 /* Blocks of memory that are allocated now, descriptors that are open, mounts that are seen. */

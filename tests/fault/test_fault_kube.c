@@ -16,7 +16,7 @@
 
 #define LOOP(loop)                                               \
 	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS }; \
-	fault_note_blocks();                                     \
+	fault_note_use();                                        \
 	FAULT_EACH(loop)
 
 /* ---- lists and watches ----------------------------------------------------------------------- */
@@ -223,7 +223,7 @@ START_TEST(a_kubeconfig_is_read_or_refused_or_it_is_out_of_memory)
 	struct fault_loop loop = { .scope = FAULT_NO_COPIES };
 	const char *text = kubeconfigs[_i].text;
 
-	fault_note_blocks();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_kubeconfig k = { 0 };

@@ -91,7 +91,7 @@ static void decode_loop(const char *text, enum sv_format format, enum fault_scop
 
 	if (sv_manifest_parse(text, strlen(text), format, NULL, &m, &err, NULL) == 0)
 		sv_manifest_done(&m);
-	fault_note_blocks();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		unsigned line = 0;
@@ -269,7 +269,7 @@ START_TEST(too_many_of_something_is_a_complaint_or_out_of_memory)
 		sv_buf_puts(&b, "{}, ");
 	sv_buf_puts(&b, "]}}");
 	tree = t_yaml(b.ptr);
-	fault_note_blocks();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_complaints c = { 0 };
@@ -310,7 +310,7 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 
 	ck_assert_int_eq(sv_catalog_new(NULL, NULL, &c), 0);
 	sv_catalog_free(c);
-	fault_note_blocks();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_manifest a, b;
@@ -402,7 +402,7 @@ START_TEST(a_lack_of_memory_takes_nothing_away)
 	const struct sv_catalog_sink sink = { told_pod, told_gone, NULL, told_gone, NULL };
 	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS };
 
-	fault_note_blocks();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct told t = { .removed = 0 };
@@ -527,7 +527,7 @@ static void publish(void)
 
 #define LOOP(loop)                                               \
 	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS }; \
-	fault_note_blocks();                                     \
+	fault_note_use();                                        \
 	FAULT_EACH(loop)
 
 START_TEST(objects_are_put_or_can_be_put_again)

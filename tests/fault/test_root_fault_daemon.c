@@ -52,8 +52,6 @@ static struct t_daemon d;
 static char *old_data, *new_data; /* the trees below ..data */
 static char *old_tree, *new_tree; /* of the whole volume */
 static FILE *log_file, *real_stderr;
-static int n_fds, n_mounts;
-static long n_blocks;
 
 /* ---- what is there --------------------------------------------------------------------------- */
 
@@ -196,23 +194,6 @@ static void strike(const struct fault_loop *loop, bool (*done)(void *arg))
 
 /* ---- what must hold -------------------------------------------------------------------------- */
 
-static void note_use(void)
-{
-	n_fds = fault_open_fds();
-	n_mounts = fault_mounts();
-	n_blocks = fault_live_blocks();
-}
-
-static void nothing_leaks(void)
-{
-	ck_assert_msg(fault_live_blocks() == n_blocks, "%ld blocks leak after %s",
-		      fault_live_blocks() - n_blocks, fault_text());
-	ck_assert_msg(fault_open_fds() == n_fds, "%d descriptors leak after %s",
-		      fault_open_fds() - n_fds, fault_text());
-	ck_assert_msg(fault_mounts() == n_mounts, "%d mounts leak after %s",
-		      fault_mounts() - n_mounts, fault_text());
-}
-
 static bool holds_a_value(const char *text)
 {
 	return text && strstr(text, "canary") != NULL;
@@ -330,14 +311,14 @@ static void each(void (*what)(const struct fault_loop *loop), unsigned at_least)
 	struct fault_loop none = { .scope = FAULT_DAEMON, .call = ~0U };
 
 	what(&none); /* once unharmed: what libraries keep for ever is there then */
-	note_use();
+	fault_note_use();
 	what(&none);
-	nothing_leaks();
+	fault_no_leaks();
 	loop.stride = fault_stride(RUNS);
 	FAULT_EACH(loop)
 	{
 		what(&loop);
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_real_time();
 	/* one that did not fail anything has tested nothing */

@@ -53,8 +53,6 @@ static bool mounted; /* what the record would say */
 static uint64_t generation;
 static char *old_data, *new_data; /* the trees below ..data */
 static char *old_tree, *new_tree; /* of the whole volume */
-static int n_fds, n_mounts;
-static long n_blocks;
 
 static struct sv_plan *plan_of(const char *keys)
 {
@@ -200,23 +198,6 @@ static void teardown(void)
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
-static void note_use(void)
-{
-	n_fds = fault_open_fds();
-	n_mounts = fault_mounts();
-	n_blocks = fault_live_blocks();
-}
-
-static void nothing_leaks(void)
-{
-	ck_assert_msg(fault_live_blocks() == n_blocks, "%ld blocks leak after %s",
-		      fault_live_blocks() - n_blocks, fault_text());
-	ck_assert_msg(fault_open_fds() == n_fds, "%d descriptors leak after %s",
-		      fault_open_fds() - n_fds, fault_text());
-	ck_assert_msg(fault_mounts() == n_mounts, "%d mounts leak after %s",
-		      fault_mounts() - n_mounts, fault_text());
-}
-
 static void strike(const struct fault_loop *loop, struct sv_action *a)
 {
 	fault_on(loop);
@@ -312,7 +293,7 @@ static void publish_loop(bool there)
 {
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_action *a = sync_action(ID, NEW);
@@ -330,7 +311,7 @@ static void publish_loop(bool there)
 		clean_all();
 		remove_now();
 		nothing_is_left();
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 100);
 }
@@ -358,7 +339,7 @@ static void update_loop(void)
 {
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		sv_autofree char *data = NULL;
@@ -381,7 +362,7 @@ static void update_loop(void)
 		remove_now();
 		nothing_is_left();
 		free(SV_TAKE(data));
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 150);
 }
@@ -404,7 +385,7 @@ START_TEST(a_sync_without_a_change_fails_or_changes_nothing)
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
 	carried_out(sync_action(ID, NEW));
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_action *a = sync_action(ID, NEW);
@@ -416,7 +397,7 @@ START_TEST(a_sync_without_a_change_fails_or_changes_nothing)
 		sv_action_free(a);
 		carried_out(sync_action(ID, NEW));
 		clean_all();
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 50);
 	remove_now();
@@ -428,14 +409,13 @@ START_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays)
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
 	carried_out(sync_action(ID, NEW));
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		sv_autoclose int dir = open_at("by-name/default/p");
 		struct sv_action *a = sync_action(ID, NEW);
 		sv_autofree char *before = NULL, *after = NULL;
 
-		n_fds++; /* dir */
 		ck_assert_int_eq(unlinkat(dir, "v", 0), 0);
 		ck_assert_int_eq(symlinkat("../../../elsewhere", dir, "v"), 0);
 		strike(&loop, a);
@@ -449,9 +429,8 @@ START_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays)
 		after = t_tree(dir);
 		ck_assert_msg(strcmp(after, "v -> ../../../" ID) == 0, "%s after %s", after,
 			      fault_text());
-		n_fds--;
 	}
-	nothing_leaks();
+	fault_no_leaks();
 	fault_enough(&loop, 50);
 	remove_now();
 	nothing_is_left();
@@ -508,7 +487,7 @@ START_TEST(what_a_clean_leaves_behind_is_listed)
 {
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_action *a, *sync;
@@ -536,7 +515,7 @@ START_TEST(what_a_clean_leaves_behind_is_listed)
 		clean_all();
 		remove_now();
 		nothing_is_left();
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 50);
 }
@@ -546,7 +525,7 @@ START_TEST(a_removal_that_failed_can_be_repeated)
 {
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_action *a;
@@ -564,7 +543,7 @@ START_TEST(a_removal_that_failed_can_be_repeated)
 		}
 		remove_now();
 		nothing_is_left();
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 60);
 }
@@ -611,7 +590,7 @@ START_TEST(a_volume_that_was_moved_is_brought_back_or_stays_there)
 {
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_action *a;
@@ -630,7 +609,7 @@ START_TEST(a_volume_that_was_moved_is_brought_back_or_stays_there)
 		links_lead_to(NEW);
 		remove_now();
 		nothing_is_hidden();
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 150);
 }
@@ -640,7 +619,7 @@ START_TEST(a_removal_of_a_volume_that_was_moved_can_be_repeated)
 {
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_action *a;
@@ -654,7 +633,7 @@ START_TEST(a_removal_of_a_volume_that_was_moved_can_be_repeated)
 		sv_action_free(a);
 		remove_now();
 		nothing_is_hidden();
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 60);
 }
@@ -681,7 +660,7 @@ START_TEST(nothing_is_put_over_what_covers_a_volume)
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
 	carried_out(sync_action(ID, OLD));
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_action *a = sync_action(ID, NEW);
@@ -697,7 +676,7 @@ START_TEST(nothing_is_put_over_what_covers_a_volume)
 		sv_action_free(a);
 		ck_assert_int_eq(umount2(path, 0), 0);
 		links_lead_to(OLD);
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 40);
 	remove_now();
@@ -710,7 +689,7 @@ START_TEST(a_volume_that_was_made_writable_is_made_read_only_or_it_is_said)
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
 	carried_out(sync_action(ID, NEW));
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		struct sv_action *a = sync_action(ID, NEW);
@@ -723,7 +702,7 @@ START_TEST(a_volume_that_was_made_writable_is_made_read_only_or_it_is_said)
 			      fault_text());
 		sv_action_free(a);
 		clean_all();
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 50);
 	remove_now();
@@ -741,7 +720,7 @@ START_TEST(a_file_is_wiped_before_it_goes_or_it_is_said)
 	ck_assert_int_eq(mount("small", small, "tmpfs", 0, "size=16k"), 0);
 	t_write(t_dirfd, "small/filling", filling);
 	dir = open(small, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		char seen[8] = "";
@@ -760,7 +739,7 @@ START_TEST(a_file_is_wiped_before_it_goes_or_it_is_said)
 		ck_assert_int_eq(sv_remove_tree(dir, "f", true), 0);
 		ck_assert_int_ne(faccessat(dir, "f", F_OK, 0), 0);
 	}
-	nothing_leaks();
+	fault_no_leaks();
 	close(dir);
 	fault_enough(&loop, 15);
 	ck_assert_int_eq(umount2(small, 0), 0);
@@ -806,7 +785,7 @@ START_TEST(an_adoption_finds_every_volume_or_fails)
 	mounted = false;
 	generation = 0;
 	carried_out(sync_action(OTHER_ID, NEW));
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		int r;
@@ -843,7 +822,7 @@ START_TEST(an_adoption_finds_every_volume_or_fails)
 		ck_assert_str_eq(adopted[1].pod, "p2");
 		ck_assert_int_lt(faccessat(node.root_fd, "pods/stale", F_OK, 0), 0);
 		ck_assert_int_lt(faccessat(node.root_fd, "by-name/stale", F_OK, 0), 0);
-		nothing_leaks();
+		fault_no_leaks();
 	}
 	fault_enough(&loop, 50);
 }
@@ -854,7 +833,7 @@ START_TEST(a_root_directory_is_opened_or_not)
 	struct fault_loop loop = { .scope = FAULT_ALL };
 
 	sv_node_close(&node);
-	note_use();
+	fault_note_use();
 	FAULT_EACH(loop)
 	{
 		sv_autofree char *root = sv_asprintf("%s/other/root", t_dir);
@@ -873,7 +852,7 @@ START_TEST(a_root_directory_is_opened_or_not)
 		ck_assert_int_eq(unlinkat(t_dirfd, "other/root", AT_REMOVEDIR), 0);
 		ck_assert_int_eq(unlinkat(t_dirfd, "other", AT_REMOVEDIR), 0);
 	}
-	nothing_leaks();
+	fault_no_leaks();
 	fault_enough(&loop, 8);
 	open_node();
 }

@@ -845,6 +845,18 @@ def is_sanitized():
     return b"__asan_init" in program or b"__tsan_init" in program
 
 
+@contextlib.contextmanager
+def connection(d):
+    """A socket that is connected to a daemon's status socket."""
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(DEADLINE_S)
+    try:
+        s.connect(d.socket_path)
+        yield s
+    finally:
+        s.close()
+
+
 class Suite:
     """Test functions, run in the order they were added; names read as sentences."""
 
