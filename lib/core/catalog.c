@@ -363,11 +363,12 @@ static int flush(struct sv_catalog *c, bool again)
 /*
  * The end of every change. Without memory it is not known who counts: then nobody is told
  * anything, least of all that something is gone, until sv_catalog_retell() has found out.
+ * @again: also what the sink knows.
  */
-static int settle(struct sv_catalog *c, int r)
+static int settle(struct sv_catalog *c, int r, bool again)
 {
 	if (r == 0)
-		r = flush(c, false);
+		r = flush(c, again);
 	if (r < 0)
 		c->unsettled = true;
 	return r;
@@ -728,7 +729,7 @@ static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *e
 	}
 	if (r == 0 && all)
 		r = resolve_all(c);
-	r = settle(c, r);
+	r = settle(c, r, false);
 	free_entries(old, n_old);
 	tell_refused(c, f);
 	return r;
@@ -779,7 +780,7 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 	f->line = line;
 	if (f->gone) {
 		f->gone = false;
-		return settle(c, resolve_all(c));
+		return settle(c, resolve_all(c), false);
 	}
 	return 0;
 }
@@ -793,7 +794,7 @@ int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone)
 	f->gone = gone;
 	if (c->n_losers == 0)
 		return 0;
-	return settle(c, resolve_all(c));
+	return settle(c, resolve_all(c), false);
 }
 
 int sv_catalog_remove(struct sv_catalog *c, const char *path)
@@ -811,13 +812,9 @@ int sv_catalog_remove(struct sv_catalog *c, const char *path)
 
 int sv_catalog_retell(struct sv_catalog *c)
 {
-	int r = resolve_all(c);
+	int r = settle(c, resolve_all(c), true);
 	size_t i;
 
-	if (r == 0)
-		r = flush(c, true);
-	if (r < 0)
-		c->unsettled = true;
 	for (i = 0; i < c->files.n; i++)
 		tell_refused(c, c->files.entries[i].value);
 	return r;
@@ -855,19 +852,16 @@ struct sv_problem sv_problem_about(const char *source, const char *file)
 
 static struct sv_problem about_entry(const struct entry *e)
 {
-	return (struct sv_problem){
-		.source = "manifest",
-		.file = e->file->path,
-		.document = (int)e->document,
-		.line = e->line,
-		.kind = sv_kind_name(e->kind),
-		.ns = e->ns,
-		.name = e->name,
-		.field = "",
-		.category = "",
-		.reason = reason_of(e),
-		.since_ms = e->since_ms,
-	};
+	struct sv_problem p = sv_problem_about("manifest", e->file->path);
+
+	p.document = (int)e->document;
+	p.line = e->line;
+	p.kind = sv_kind_name(e->kind);
+	p.ns = e->ns;
+	p.name = e->name;
+	p.reason = reason_of(e);
+	p.since_ms = e->since_ms;
+	return p;
 }
 
 static void tell_complaints(const struct entry *e, const struct sv_complaints *list,
@@ -908,23 +902,14 @@ void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void 
 
 	for (i = 0; i < c->files.n; i++) {
 		const struct file *f = c->files.entries[i].value;
-		struct sv_problem p = {
-			.source = "manifest",
-			.file = f->path,
-			.document = -1,
-			.line = f->line,
-			.kind = "",
-			.ns = "",
-			.name = "",
-			.field = "",
-			.category = "",
-			.reason = f->reason,
-			.message = f->message,
-			.since_ms = f->since_ms,
-		};
+		struct sv_problem p = sv_problem_about("manifest", f->path);
 		bool secret = false;
 
+		p.line = f->line;
+		p.since_ms = f->since_ms;
 		if (f->message) {
+			p.reason = f->reason;
+			p.message = f->message;
 			if (strcmp(f->reason, "InvalidManifest") == 0)
 				p.category = sv_category_name(SV_DECODE);
 			fn(arg, &p);
