@@ -650,6 +650,16 @@ static int search(const struct sv_node *n, struct sv_action *action, bool reacha
 	return s.at_path > (reachable && s.last ? 1U : 0U);
 }
 
+/* The directory that a path is in, wherever that was moved to: mounts are passed; *name is the last element. */
+static int open_above(const struct sv_node *n, const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	sv_autofree char *above = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+
+	*name = slash ? slash + 1 : path;
+	return above ? sv_open_beneath(n->root_fd, above, O_RDONLY | O_DIRECTORY) : -ENOMEM;
+}
+
 static void detach_again(const struct sv_node *n, const char *id)
 {
 	const char *name;
@@ -662,14 +672,11 @@ static void detach_again(const struct sv_node *n, const char *id)
 /* A directory above it was renamed: containers still see it, so it is not made anew. */
 static int bring_back(const struct sv_node *n, struct sv_action *action, const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	sv_autofree char *parent_path = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+	const char *name;
 	sv_autoclose int volume = sv_open_beneath(n->root_fd, path, O_RDONLY | O_DIRECTORY);
-	sv_autoclose int parent = -ENOMEM, target = -1;
+	sv_autoclose int parent = open_above(n, path, &name), target = -1;
 	int r;
 
-	if (parent_path)
-		parent = sv_open_beneath(n->root_fd, parent_path, O_RDONLY | O_DIRECTORY);
 	if (volume < 0 || parent < 0)
 		return fault(action, SV_FAULT_MOUNT,
 			     sv_err_set(&action->err, volume < 0 ? volume : parent,
@@ -679,7 +686,7 @@ static int bring_back(const struct sv_node *n, struct sv_action *action, const c
 		return target;
 	r = sv_tmpfs_attach_again(volume, target, &action->err);
 	if (r == 0) {
-		r = sv_tmpfs_detach(parent, slash ? slash + 1 : path);
+		r = sv_tmpfs_detach(parent, name);
 		if (r < 0) /* the next try must not take it for one that was never away */
 			detach_again(n, action->id);
 	}
@@ -804,14 +811,10 @@ static int clean_volume(const struct sv_node *n, struct sv_action *action)
 
 static int take_down_at(const struct sv_node *n, struct sv_action *action, const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	sv_autofree char *above = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-	sv_autoclose int parent = -ENOMEM;
+	const char *name;
+	sv_autoclose int parent = open_above(n, path, &name);
 
-	if (above)
-		parent = sv_open_beneath(n->root_fd, above, O_RDONLY | O_DIRECTORY);
-	return parent < 0 ? parent :
-			    take_down(parent, slash ? slash + 1 : path, action->id, &action->err);
+	return parent < 0 ? parent : take_down(parent, name, action->id, &action->err);
 }
 
 /* The volume is not at its path: it is gone, or somewhere else, or below something. */
