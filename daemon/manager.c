@@ -512,6 +512,16 @@ static void on_overdue(void *arg, const struct sv_action *action, bool begun)
 		report(m, a, sv_reconcile_overdue(&m->desired, a, begun), 0);
 }
 
+static bool is_reading(const struct sv_manager *m)
+{
+	int o;
+
+	for (o = 0; o < SV_N_ORIGINS; o++)
+		if (m->desired.reading[o])
+			return true;
+	return false;
+}
+
 static void work(struct sv_manager *m)
 {
 	struct sv_actual *a = NULL;
@@ -527,7 +537,7 @@ static void work(struct sv_manager *m)
 	(void)sv_actuals_wake(&m->actuals, sv_monotonic_ms());
 	while (may_start(&m->worker) && (a = sv_actuals_dequeue(&m->actuals)))
 		look_at(m, a);
-	if (!a && m->worker.in_flight == 0 && !m->reading && m->untidy)
+	if (!a && m->worker.in_flight == 0 && !is_reading(m) && m->untidy)
 		tidy(m);
 	wait = sv_actuals_wait(&m->actuals, sv_monotonic_ms()); /* what failed just now, too */
 	if (m->worker.in_flight > m->worker.stuck && (overdue < 0 || overdue > SV_OVERDUE_MS))
@@ -706,7 +716,6 @@ bool sv_manager_has_orphans(const struct sv_manager *m)
 
 void sv_manager_set_reading(struct sv_manager *m, enum sv_origin origin, bool reading)
 {
-	m->reading = reading;
 	sv_desired_set_reading(&m->desired, origin, reading);
 	sv_manager_tidy(m);
 }
@@ -721,11 +730,6 @@ void sv_manager_offer_secret(struct sv_manager *m, enum sv_origin origin,
 			     const struct sv_secret *from)
 {
 	sv_desired_offer(&m->desired, origin, from);
-}
-
-void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin)
-{
-	sv_desired_look_again(&m->desired, origin);
 }
 
 void sv_manager_tidy(struct sv_manager *m)

@@ -36,7 +36,6 @@ struct sv_manager {
 	uv_timer_t timer;
 	bool dirty;   /* there is something to look at */
 	bool untidy;  /* values have gone by since the last look at what they leave behind */
-	bool reading; /* a source is at it: what it brings may be needed by what comes next */
 	bool lost;    /* no memory for a volume's record: it is tried again */
 	bool settled; /* the sources have been read once, and what followed from that is done */
 	bool drain;   /* settled means also that no old generation is left */
@@ -77,7 +76,10 @@ void sv_manager_report_stuck(struct sv_manager *m);
 /* Is anything mounted that no Pod heard of so far wants? */
 bool sv_manager_has_orphans(const struct sv_manager *m);
 
-/* Values are forgotten when nothing waits for them and no source is reading. */
+/*
+ * Values are forgotten when nothing waits for them and no source is reading: what it brings may be
+ * needed by what comes next. At its end what could not be had is asked for again.
+ */
 void sv_manager_set_reading(struct sv_manager *m, enum sv_origin origin, bool reading);
 /*
  * Values that a source has come by, perhaps asked by its refill(): of the very version that is
@@ -87,8 +89,6 @@ bool sv_manager_fill_secret(struct sv_manager *m, enum sv_origin origin, struct 
 			    const struct sv_secret *from);
 void sv_manager_offer_secret(struct sv_manager *m, enum sv_origin origin,
 			     const struct sv_secret *from);
-/* What could not be had may be there now: asked for again. */
-void sv_manager_look_again(struct sv_manager *m, enum sv_origin origin);
 
 /* Values have gone by: what they left behind is cleared away in this turn of the loop. */
 void sv_manager_tidy(struct sv_manager *m);

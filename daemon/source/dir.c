@@ -69,7 +69,6 @@ struct source_dir {
 	struct dir *dirs;
 	size_t n_dirs;
 	bool synced;
-	bool missed;       /* values were asked for that could not be had */
 	bool any_over;     /* a file is `over`, or was */
 	bool troubled;     /* by the node, since the last scan: something may have been missed */
 	bool untold;       /* the manager, or the catalog, had no memory for what it was told */
@@ -511,7 +510,6 @@ static int refill(struct sv_source *source, struct sv_secret *wanted, struct sv_
 	}
 	if (r == 0)
 		return 0;
-	s->missed = true;
 	if (r == CHANGED && !f->queued && f->late_ms == 0)
 		enqueue(s, f, false);
 	if (r == CHANGED || f->queued || f->late_ms != 0)
@@ -775,10 +773,6 @@ static void on_idle(uv_idle_t *idle)
 	}
 	uv_idle_stop(idle);
 	note_synced(s);
-	if (s->missed) {
-		s->missed = false;
-		sv_manager_look_again(s->manager, SV_ORIGIN_MANIFEST);
-	}
 	sv_manager_set_reading(s->manager, SV_ORIGIN_MANIFEST, false);
 }
 

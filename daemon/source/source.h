@@ -41,9 +41,9 @@ struct sv_source {
 	void (*release)(struct sv_source *s, struct sv_lease *lease);
 	/*
 	 * A Secret that this source put has forgotten its values, and they are needed: fill it with
-	 * sv_manager_fill_secret() and return 0; or return SV_PLAN_E_PENDING and put it, or call
-	 * sv_manager_look_again(), later; or SV_PLAN_E_UNAVAILABLE or a negated errno. @err is for
-	 * results other than 0. NULL: what is forgotten cannot be had again.
+	 * sv_manager_fill_secret() and return 0; or return SV_PLAN_E_PENDING and put it, or end a
+	 * reading (sv_manager_set_reading()), later; or SV_PLAN_E_UNAVAILABLE or a negated errno. @err is
+	 * for results other than 0. NULL: what is forgotten cannot be had again.
 	 */
 	int (*refill)(struct sv_source *s, struct sv_secret *secret, struct sv_err *err);
 	/* Append what is particular to this source, in Prometheus' text format. May be NULL. */
