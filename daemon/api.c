@@ -20,7 +20,7 @@ static void answer_text(struct sv_api_answer *ret, unsigned status, char *text)
 /* Takes the tree, wiping it. One that is not whole is no answer. */
 static void answer_json(struct sv_api_answer *ret, unsigned status, struct json_object *o)
 {
-	*ret = (struct sv_api_answer){ status, "application/json", sv_json_print(o) };
+	*ret = (struct sv_api_answer){ status, "application/json", sv_json_line(o) };
 	sv_tree_free(o);
 }
 

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/base/cleanup.h"
-#include "../lib/base/text.h"
 #include "../lib/core/tree.h"
 
 int sv_feed_join(struct sv_feed *f, enum sv_topic topic, uint64_t *pos)
@@ -56,13 +54,13 @@ bool sv_feed_has_readers(const struct sv_feed *f, enum sv_topic topic)
 char *sv_feed_line(const char *type, struct json_object *object)
 {
 	struct json_object *o = json_object_new_object();
-	sv_autofree char *text = NULL;
+	char *line;
 
 	sv_json_text(o, "type", type);
 	sv_json_add(o, "object", object);
-	text = sv_json_print(o);
+	line = sv_json_line(o);
 	json_object_put(o);
-	return text ? sv_asprintf("%s\n", text) : NULL;
+	return line;
 }
 
 /* A copy of a member's text. Return: false for lack of memory. */

@@ -165,12 +165,23 @@ static void print(struct sv_buf *b, struct json_object *o)
 	}
 }
 
-char *sv_json_print(struct json_object *tree)
+static char *print_whole(struct json_object *tree, const char *end)
 {
 	struct sv_buf b = { 0 };
 
 	if (!sv_json_is_whole(tree))
 		return NULL;
 	print(&b, tree);
+	sv_buf_puts(&b, end);
 	return sv_buf_take(&b);
+}
+
+char *sv_json_print(struct json_object *tree)
+{
+	return print_whole(tree, "");
+}
+
+char *sv_json_line(struct json_object *tree)
+{
+	return print_whole(tree, "\n");
 }

@@ -33,5 +33,6 @@ bool sv_json_is_whole(struct json_object *tree); /* false for NULL */
 
 /* On one line, without blanks. A new string; NULL if the tree is not whole, or for lack of memory. */
 char *sv_json_print(struct json_object *tree);
+char *sv_json_line(struct json_object *tree); /* the same, and a newline */
 
 #endif

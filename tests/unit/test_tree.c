@@ -57,6 +57,7 @@ START_TEST(a_tree_that_lacks_something_has_no_text)
 	t_autotree struct json_object *o = json_object_new_object();
 	struct json_object *list = json_object_new_array(), *item = json_object_new_object();
 
+	ck_assert_ptr_null(sv_json_line(NULL));
 	ck_assert_ptr_null(sv_json_print(NULL));
 	ck_assert(!sv_json_is_whole(NULL));
 	sv_json_append(list, item);
