@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../base/cleanup.h"
+
 #define DEPTH_MAX 64 /* levels that are held open while a tree is removed */
 
 static int open_how(int dirfd, const char *path, int flags, unsigned long long resolve)
@@ -143,6 +145,31 @@ int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact
 		at = fd;
 		path += n + 1;
 	}
+}
+
+int sv_make_dirs(int dirfd, const char *path, mode_t mode)
+{
+	const char *end = path + strcspn(path, "/");
+	sv_autoclose int fd = -1;
+	char part[PATH_MAX];
+	struct stat st;
+
+	if (strlen(path) >= sizeof(part))
+		return -ENAMETOOLONG;
+	for (;; end += 1 + strcspn(end + 1, "/")) {
+		memcpy(part, path, (size_t)(end - path));
+		part[end - path] = '\0';
+		if (mkdirat(dirfd, part, mode) < 0)
+			return -errno;
+		if (!*end)
+			break;
+	}
+	fd = sv_open_on_mount(dirfd, path, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return (st.st_mode & 07777) == mode ? SV_TAKE_FD(fd) : -EEXIST;
 }
 
 /* What is not there is no trouble, and what is in use stays: so do all directories above it. */

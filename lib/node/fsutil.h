@@ -58,6 +58,18 @@ int sv_open_dir(int dirfd, const char *name, mode_t mode, gid_t gid, bool exact,
  */
 int sv_open_dirs(int dirfd, const char *path, mode_t mode, gid_t gid, bool exact, bool *made);
 
+/**
+ * sv_make_dirs() - make all directories of a path, none of which is there yet
+ * @dirfd: one that nobody else can write to: what was made is not looked at again one by one
+ * @path, @mode: as for sv_open_dirs()
+ *
+ * One open(2) instead of one a directory. What was made stays, also on failure.
+ *
+ * Return: an O_RDONLY descriptor of the last one. -EEXIST: some are there, or the umask has taken
+ * from their mode; sv_open_dir() with @exact makes them as they should be.
+ */
+int sv_make_dirs(int dirfd, const char *path, mode_t mode);
+
 /*
  * Remove the empty directories of a path from its end upwards, @keep elements from the left stay.
  * Mounts are not entered. Return: 0, also where some have to stay because of what is in them, or a

@@ -172,20 +172,23 @@ static int blocked(struct sv_action *action, const char *path, int r)
 	return fault(action, SV_FAULT_MOUNT, sv_err_set(&action->err, r, "cannot open '%s'", path));
 }
 
-/* What others may write to, they may replace: nothing is put below it. */
+/* What others may write to, they may replace: nothing is put below it. What they may read is closed. */
 static int check_own(struct sv_action *action, const char *path, int fd)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return blocked(action, path, -errno);
-	if (is_own(&st))
-		return 0;
-	return busy(action, path, "is not owned by root, or others may write to it");
+	if (!is_own(&st))
+		return busy(action, path, "is not owned by root, or others may write to it");
+	if ((st.st_mode & 07) && fchmod(fd, st.st_mode & 07770) < 0)
+		return blocked(action, path, -errno);
+	return 0;
 }
 
 /**
  * open_dirs() - the directory of a path below the root, and what is missing of it is made
+ * @made: was the last one made by this call?
  *
  * All of it is the root's own: no link, no mount, nothing that others may change.
  */
@@ -193,18 +196,27 @@ static int open_dirs(const struct sv_node *n, const char *path, bool *made,
 		     struct sv_action *action)
 {
 	sv_autofree char *copy = strdup(path);
+	bool fresh = false; /* made just now: what is below it, we have made */
 	sv_autoclose int at = -1;
 	char *name = copy, *slash;
 	int r = copy ? 0 : blocked(action, path, -ENOMEM);
 
 	while (r == 0 && name) {
-		int fd;
+		int above = at < 0 ? n->root_fd : at;
+		int fd = fresh ? sv_make_dirs(above, name, DIR_MODE) : -EEXIST;
 
-		slash = strchr(name, '/');
-		if (slash)
-			*slash = '\0';
-		fd = sv_open_dir(at < 0 ? n->root_fd : at, name, DIR_MODE, (gid_t)-1, false, made);
-		r = fd < 0 ? blocked(action, copy, fd) : check_own(action, copy, fd);
+		slash = fd == -EEXIST ? strchr(name, '/') : NULL;
+		*made = fd >= 0;
+		if (fd == -EEXIST) {
+			if (slash)
+				*slash = '\0';
+			fd = sv_open_dir(above, name, DIR_MODE, (gid_t)-1, fresh, made);
+		}
+		fresh = fresh || *made;
+		if (fd < 0)
+			r = blocked(action, copy, fd);
+		else if (!fresh)
+			r = check_own(action, copy, fd);
 		if (at >= 0)
 			close(at);
 		at = fd < 0 ? -1 : fd;

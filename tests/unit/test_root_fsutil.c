@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,6 +155,29 @@ START_TEST(directories_are_not_made_through_links_or_files)
 	ck_assert_int_eq(sv_open_dirs(t_dirfd, longest, 0755, (gid_t)-1, false, NULL),
 			 -ENAMETOOLONG);
 	ck_assert_int_ne(faccessat(t_dirfd, "a/b/x", F_OK, 0), 0);
+}
+END_TEST
+
+START_TEST(a_path_of_which_nothing_is_there_is_made_at_once)
+{
+	sv_autofree char *tree = NULL, *longest = t_repeat('x', PATH_MAX);
+	sv_autoclose int fd = sv_make_dirs(t_dirfd, "a/b/c", 0750), one = -1;
+	struct stat st;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(mkdirat(fd, "d", 0700), 0);
+	one = sv_make_dirs(fd, "e", 0711);
+	ck_assert_int_eq(fstat(one, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0711);
+	ck_assert_int_eq(sv_make_dirs(t_dirfd, "a/b/c", 0750), -EEXIST);
+	ck_assert_int_eq(sv_make_dirs(t_dirfd, longest, 0750), -ENAMETOOLONG);
+	ck_assert_int_eq(sv_make_dirs(t_dirfd, longest + PATH_MAX - 256, 0750), -ENAMETOOLONG);
+	tree = t_tree(t_dirfd);
+	ck_assert_str_eq(tree, "a/ 0750 0\na/b/ 0750 0\na/b/c/ 0750 0\n"
+			       "a/b/c/d/ 0700 0\na/b/c/e/ 0711 0");
+	umask(027);
+	ck_assert_int_eq(sv_make_dirs(t_dirfd, "x/y", 0755),
+			 -EEXIST); /* the umask has taken something */
 }
 END_TEST
 
@@ -431,6 +455,7 @@ T_SUITE(fsutil)
 	T_EACH(a_path_is_opened_beneath_and_without_links, paths);
 	T_TEST(a_mountpoint_is_told_and_not_passed);
 	T_TEST(missing_directories_are_made_whatever_the_umask);
+	T_TEST(a_path_of_which_nothing_is_there_is_made_at_once);
 	T_TEST(a_group_and_its_bit_are_set_on_what_is_made);
 	T_TEST(exact_sets_the_last_directory_even_if_it_was_there);
 	T_TEST(directories_are_not_made_through_links_or_files);

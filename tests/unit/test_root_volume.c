@@ -801,6 +801,43 @@ START_TEST(a_directory_of_others_is_not_used)
 }
 END_TEST
 
+static const char *const open_dirs[] = { "pods", DIR_OF("u"), ID, "by-name/default/p" };
+
+START_TEST(a_directory_that_others_may_read_is_closed)
+{
+	sv_autoclose int fd =
+		sv_open_dirs(node.root_fd, open_dirs[_i], 0750, (gid_t)-1, false, NULL);
+	struct stat st;
+
+	ck_assert_int_eq(fchmod(fd, 0755), 0);
+	succeed_keys("a=1");
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0750);
+}
+END_TEST
+
+static const char *const beginnings[] = { "pods", "pods/u", "pods/u/volumes", DIR_OF("u"), ID };
+
+/* However much of the path is there: another volume of the Pod may be. */
+START_TEST(what_is_missing_above_a_volume_is_made_whatever_the_umask)
+{
+	static const char *const dirs[] = {
+		"pods",    "pods/u",          "pods/u/volumes",   DIR_OF("u"),
+		"by-name", "by-name/default", "by-name/default/p"
+	};
+	struct stat st;
+	size_t i;
+
+	close(sv_open_dirs(node.root_fd, beginnings[_i], 0750, (gid_t)-1, false, NULL));
+	umask(0777);
+	succeed_keys("a=1");
+	for (i = 0; i < SV_ARRAY_SIZE(dirs); i++) {
+		ck_assert_int_eq(fstatat(node.root_fd, dirs[i], &st, AT_SYMLINK_NOFOLLOW), 0);
+		ck_assert_msg((st.st_mode & 07777) == 0750, "%s: %04o", dirs[i], st.st_mode);
+	}
+}
+END_TEST
+
 /* ---- after a restart --------------------------------------------------------------------------------------- */
 
 static int add(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
@@ -1074,6 +1111,8 @@ T_SUITE(volume)
 	T_TEST(a_volume_that_was_moved_is_brought_back);
 	T_TEST(in_a_root_that_cannot_be_reached_nothing_is_published);
 	T_EACH(a_directory_of_others_is_not_used, foreign_dirs);
+	T_EACH(a_directory_that_others_may_read_is_closed, open_dirs);
+	T_EACH(what_is_missing_above_a_volume_is_made_whatever_the_umask, beginnings);
 	T_TEST(a_restart_does_not_sweep_what_is_mounted_above_volumes);
 	T_TEST(a_restart_finds_what_was_covered_or_moved);
 	T_TEST(a_file_system_without_the_mark_is_not_adopted);
