@@ -153,10 +153,14 @@ static int same_content(int fd, const struct sv_bytes *want)
 	return done == want->len;
 }
 
-/* Something else stands there: nothing, a link, a socket, a device that may not be opened here. */
+/*
+ * Something else stands there: nothing, a link, a socket, a device that may not be opened here. Or
+ * what cannot be read, as somebody has a lease on it: a new generation needs nothing from it.
+ */
 static bool is_no_file(int r)
 {
-	return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ENXIO || r == -EACCES;
+	return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ENXIO || r == -EACCES ||
+	       r == -EAGAIN;
 }
 
 static int same_file(int datafd, const struct sv_plan *plan, const struct sv_plan_file *f)

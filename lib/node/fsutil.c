@@ -17,6 +17,7 @@
 #include "../base/cleanup.h"
 
 #define DEPTH_MAX 64 /* levels that are held open while a tree is removed */
+#define RACES_MAX 64 /* renames that may come between while one ".." is followed */
 
 static int open_how(int dirfd, const char *path, int flags, unsigned long long resolve)
 {
@@ -24,11 +25,13 @@ static int open_how(int dirfd, const char *path, int flags, unsigned long long r
 		.flags = (unsigned long long)(flags | O_CLOEXEC),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve,
 	};
+	unsigned races = 0;
 	long fd;
 
+	/* EAGAIN may also be somebody's lease on the file, which lasts for as long as it likes. */
 	do
 		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	while (fd < 0 && (errno == EINTR || (errno == EAGAIN && races++ < RACES_MAX)));
 	return fd < 0 ? -errno : (int)fd;
 }
 

@@ -15,7 +15,10 @@
 
 #include "../base/bytes.h"
 
-/* Open a path of several elements below a directory: RESOLVE_BENEATH, no links. */
+/*
+ * Open a path of several elements below a directory: RESOLVE_BENEATH, no links. -EAGAIN: with
+ * O_NONBLOCK, somebody has a lease on the file (fcntl(2)).
+ */
 int sv_open_beneath(int dirfd, const char *path, int flags);
 
 /* The same, and no mountpoint is passed either, nor may the last element be one: -EXDEV. */

@@ -28,7 +28,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
-from harness import (Daemon, check, check_eq, check_in, in_state,  # noqa: E402
+from harness import (Daemon, check, check_eq, check_in, in_state, newer_than,  # noqa: E402
                      pod, poll_until, secret)
 
 suite = harness.Suite("hostile")
@@ -341,7 +341,7 @@ LEASE = r"""
 import fcntl, os, signal, sys
 signal.signal(signal.SIGIO, lambda *_: None)  # told that it should let go, it does not
 f = os.open(sys.argv[1], os.O_RDONLY)
-fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+fcntl.fcntl(f, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[2]))
 print("held", flush=True)
 sys.stdin.readline()
 fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -351,23 +351,38 @@ print(os.pread(f, 100, 0).hex(), flush=True)
 """
 
 
+@contextlib.contextmanager
+def lease(path, kind):
+    holder = subprocess.Popen(["setpriv", "--inh-caps=-all", "--bounding-set=-all",
+                               "/usr/bin/python3", "-c", LEASE, path, kind],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        check_eq(holder.stdout.readline(), "held\n", "the holder of the lease")
+        yield holder
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
 @suite.test
 def a_lease_does_not_save_a_value_from_being_overwritten():
-    with victim() as (d, _):
-        holder = subprocess.Popen(["/usr/bin/python3", "-c", LEASE, volume_path(d) + "/k"],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            check_eq(holder.stdout.readline(), "held\n", "the holder of the lease")
-            os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
-            wait_bad(d, "Removing", "MountFailed")
-            print("", file=holder.stdin, flush=True)
-            check_eq(holder.stdout.readline(), "released\n", "the holder of the lease")
-            d.wait_gone("default", "p", "v")
-            print("", file=holder.stdin, flush=True)
-            check_eq(holder.stdout.readline().strip(), "00" * len(VALUE), "what it still has open")
-        finally:
-            holder.kill()
-            holder.communicate()
+    with victim() as (d, _), lease(volume_path(d) + "/k", "F_RDLCK") as holder:
+        os.unlink(os.path.join(d.manifest_dir, "p.yaml"))
+        wait_bad(d, "Removing", "MountFailed")
+        print("", file=holder.stdin, flush=True)
+        check_eq(holder.stdout.readline(), "released\n", "the holder of the lease")
+        d.wait_gone("default", "p", "v")
+        print("", file=holder.stdin, flush=True)
+        check_eq(holder.stdout.readline().strip(), "00" * len(VALUE), "what it still has open")
+
+
+@suite.test
+def a_lease_against_readers_delays_no_update():
+    with victim() as (d, _), lease(volume_path(d) + "/k", "F_WRLCK") as holder:
+        put(d, NEWER)
+        d.wait_volume("default", "p", "v", newer_than(1))  # the file itself would make us wait
+        check(has_content(d, NEWER), "the new content")
+        check_eq(holder.poll(), None, "the holder of the lease")
 
 
 @suite.test

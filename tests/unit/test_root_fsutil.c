@@ -449,6 +449,19 @@ START_TEST(a_file_under_a_lease_stays_until_it_can_be_overwritten)
 }
 END_TEST
 
+/* A lease against readers lasts until its holder or the kernel, after a minute, ends it. */
+START_TEST(a_file_under_a_lease_is_told_at_once)
+{
+	sv_autoclose int fd = -1;
+
+	(void)signal(SIGIO, SIG_IGN);
+	t_write(t_dirfd, "f", "x");
+	fd = openat(t_dirfd, "f", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+	ck_assert_int_eq(sv_open_beneath(t_dirfd, "f", O_RDONLY | O_NONBLOCK), -EAGAIN);
+}
+END_TEST
+
 T_SUITE(fsutil)
 {
 	T_AROUND(t_enter_place, t_leave_place);
@@ -473,4 +486,5 @@ T_SUITE(fsutil)
 	T_TEST(a_huge_file_is_overwritten_as_far_as_a_secret_goes_and_cut_off);
 	T_TEST(a_file_that_has_no_room_to_be_overwritten_is_cut_off);
 	T_TEST(a_file_under_a_lease_stays_until_it_can_be_overwritten);
+	T_TEST(a_file_under_a_lease_is_told_at_once);
 }
