@@ -20,6 +20,7 @@
 #include "fsutil.h"
 
 #define DIR_MODE 0750 /* of everything above the volumes, as the kubelet's pod directories */
+#define RACES_MAX 64  /* directories that may be removed while one path is made */
 
 /* ---- the root directory -------------------------------------------------------------------- */
 
@@ -200,9 +201,11 @@ static int open_dirs(const struct sv_node *n, const char *path, bool *made,
 	sv_autoclose int at = -1;
 	char *name = copy, *slash;
 	int r = copy ? 0 : blocked(action, path, -ENOMEM);
+	unsigned races = 0;
 
 	while (r == 0 && name) {
 		int above = at < 0 ? n->root_fd : at;
+		bool again = false; /* a volume beside it that went has taken a directory along */
 		int fd = fresh ? sv_make_dirs(above, name, DIR_MODE) : -EEXIST;
 
 		slash = fd == -EEXIST ? strchr(name, '/') : NULL;
@@ -212,8 +215,10 @@ static int open_dirs(const struct sv_node *n, const char *path, bool *made,
 				*slash = '\0';
 			fd = sv_open_dir(above, name, DIR_MODE, (gid_t)-1, fresh, made);
 		}
-		fresh = fresh || *made;
-		if (fd < 0)
+		fresh = fd >= 0 && (fresh || *made);
+		if (fd == -ENOENT && races++ < RACES_MAX)
+			again = true;
+		else if (fd < 0)
 			r = blocked(action, copy, fd);
 		else if (!fresh)
 			r = check_own(action, copy, fd);
@@ -222,7 +227,7 @@ static int open_dirs(const struct sv_node *n, const char *path, bool *made,
 		at = fd < 0 ? -1 : fd;
 		if (slash)
 			*slash = '/';
-		name = slash ? slash + 1 : NULL;
+		name = again ? copy : slash ? slash + 1 : NULL;
 	}
 	return r < 0 ? r : SV_TAKE_FD(at);
 }

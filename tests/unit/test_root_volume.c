@@ -1027,6 +1027,19 @@ static void *carry_out(void *action)
 }
 
 /* A Pod replaces another of its name: one volume comes while the other one goes. */
+/* Two workers carry them out, and both succeed. */
+static void side_by_side(struct sv_action *a, struct sv_action *b)
+{
+	pthread_t threads[2];
+
+	ck_assert_int_eq(pthread_create(&threads[0], NULL, carry_out, a), 0);
+	ck_assert_int_eq(pthread_create(&threads[1], NULL, carry_out, b), 0);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	succeeded(a);
+	succeeded(b);
+}
+
 START_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes)
 {
 	int i;
@@ -1037,7 +1050,6 @@ START_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes)
 			sv_asprintf("pods/u%d/volumes/kubernetes.io~secret/v", i + 1);
 		sv_autofree char *want = sv_asprintf("../../../%s", next_id), *link = NULL;
 		struct sv_action *old, *new;
-		pthread_t threads[2];
 
 		if (i == 0)
 			succeeded(sync_at(id, "p", plan_of("k=1", "")));
@@ -1046,14 +1058,30 @@ START_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes)
 		mounted = false;
 		new = make_action(SV_ACTION_SYNC, next_id, "p");
 		new->plan = plan_of("k=2", "");
-		ck_assert_int_eq(pthread_create(&threads[0], NULL, carry_out, old), 0);
-		ck_assert_int_eq(pthread_create(&threads[1], NULL, carry_out, new), 0);
-		pthread_join(threads[0], NULL);
-		pthread_join(threads[1], NULL);
-		succeeded(old);
-		succeeded(new);
+		side_by_side(old, new);
 		link = t_link(node.root_fd, "by-name/default/p/v");
 		ck_assert_pstr_eq(link, want);
+	}
+}
+END_TEST
+
+/* It takes the directories that are empty along. */
+START_TEST(a_volume_is_made_while_the_one_beside_it_goes)
+{
+	static const char *const ids[] = { DIR_OF("u") "/a", DIR_OF("u") "/b" };
+	int i;
+
+	succeeded(sync_at(ids[0], "p", plan_of("k=1", "")));
+	for (i = 0; i < 1000; i++) {
+		struct sv_action *old, *new;
+
+		mounted = true;
+		old = make_action(SV_ACTION_REMOVE, ids[i % 2], "p");
+		mounted = false;
+		new = make_action(SV_ACTION_SYNC, ids[(i + 1) % 2], "p");
+		new->plan = plan_of("k=2", "");
+		side_by_side(old, new);
+		ck_assert(is_volume(ids[(i + 1) % 2]));
 	}
 }
 END_TEST
@@ -1122,5 +1150,6 @@ T_SUITE(volume)
 	T_TEST(a_volume_without_a_name_is_adopted_all_the_same);
 	T_TEST(adopting_may_be_stopped);
 	T_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes);
+	T_TEST(a_volume_is_made_while_the_one_beside_it_goes);
 	T_TEST(a_late_update_does_not_take_a_name_from_the_new_volume);
 }
