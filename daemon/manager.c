@@ -592,11 +592,13 @@ int sv_manager_init(struct sv_manager *m, uv_loop_t *loop, struct sv_node *node,
 	return 0;
 }
 
-static int adopt(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+static int adopt(void *arg, struct sv_adopted *found)
 {
 	struct sv_manager *m = arg;
 
-	return sv_reconcile_adopt(&m->actuals, id, medium, ns, pod) ? 0 : -ENOMEM;
+	return sv_reconcile_adopt(&m->actuals, found, sv_monotonic_ms() + m->opts.grace_ms) ?
+		       0 :
+		       -ENOMEM;
 }
 
 int sv_manager_adopt(struct sv_manager *m, struct sv_err *err)

@@ -19,7 +19,8 @@
 #define SV_OLD_GENERATIONS_MAX 64 /* of one volume; then updates wait and merge */
 #define SV_RETRY_FIRST_MS 500     /* R57 */
 #define SV_RETRY_MAX_MS 122000
-#define SV_OVERDUE_MS 5000 /* an action that takes longer is reported */
+#define SV_COVERED_MS 10000 /* until an old generation is looked for again that something covers */
+#define SV_OVERDUE_MS 5000  /* an action that takes longer is reported */
 
 enum sv_state {
 	SV_STATE_PENDING,   /* wanted; a source has not answered yet, or work has not begun */

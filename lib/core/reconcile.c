@@ -306,6 +306,18 @@ static enum sv_outcome start_sync(const struct sv_desired *d, struct sv_actuals 
 	return begin(s, a, action, now_ms, ret);
 }
 
+/* An update has to wait until an old generation has gone, if there is one to be made. */
+static enum sv_outcome wait_for_room(const struct sv_desired *d, struct sv_actual *a,
+				     const struct sv_wanted *w,
+				     const struct sv_reconcile_opts *opts)
+{
+	if (is_done(d, a, w, opts->volume_size_limit) > 0)
+		return SV_OUTCOME_NONE;
+	return set_state(
+		a, is_seen(a) ? SV_STATE_STALE : a->state, "Busy",
+		"so many old generations are there that this update waits until one has gone");
+}
+
 /* Is the volume wanted otherwise than it is? What takes away old generations may take its time. */
 static enum sv_state overdue_state(const struct sv_desired *d, const struct sv_actual *a)
 {
@@ -344,6 +356,8 @@ enum sv_outcome sv_reconcile_start(const struct sv_desired *d, struct sv_actuals
 	} else if (a->full || a->n_old >= SV_OLD_GENERATIONS_MAX) {
 		a->input = true; /* updates merge until an old generation has gone */
 		a->retry_ms = 0; /* what is waited for now must not be hidden by it */
+		started = a->full ? SV_OUTCOME_NONE : wait_for_room(d, a, w, opts);
+		outcome = started == SV_OUTCOME_NONE ? outcome : started;
 	} else {
 		a->input = false;
 		started = start_sync(d, s, a, w, opts, now_ms, ret);
@@ -416,6 +430,17 @@ static void finish_clean(struct sv_actual *a, const struct sv_action *action, in
 	a->n_old = n;
 }
 
+/* The link by name is that of the action now, which may be a former one: it follows then. */
+static void take_names(struct sv_actual *a, struct sv_action *action)
+{
+	bool former = strcmp(action->ns, a->ns) != 0 || strcmp(action->pod, a->pod) != 0;
+
+	free(a->former_ns);
+	free(a->former_pod);
+	a->former_ns = former ? SV_TAKE(action->ns) : NULL;
+	a->former_pod = former ? SV_TAKE(action->pod) : NULL;
+}
+
 /* What is on disk now, without the values. */
 static void take_plan(struct sv_actual *a, struct sv_action *action)
 {
@@ -430,7 +455,7 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 				   const struct sv_reconcile_opts *opts, int64_t now_ms,
 				   int64_t unix_ms)
 {
-	bool first = a->published_ms == 0;
+	bool first = !a->plan; /* in this life */
 	struct sv_wanted *w;
 
 	a->mounted = action->is_mounted;
@@ -446,8 +471,7 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 		return refuse(a, fault_reason(action->fault), action->err.msg);
 	if (action->result < 0)
 		return fail(s, a, fault_reason(action->fault), action->err.msg, now_ms);
-	(void)set_text(&a->former_ns, NULL);
-	(void)set_text(&a->former_pod, NULL);
+	take_names(a, action);
 	w = sv_desired_wanted(d, a->id);
 	if (w)
 		(void)sv_desired_pin(w, action->plan); /* at worst a deletion shows too early */
@@ -456,7 +480,7 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 		a->updated_ms = unix_ms;
 	else if (first)
 		a->updated_ms = action->current_ms ? action->current_ms : unix_ms;
-	if (first)
+	if (a->published_ms == 0)
 		a->published_ms = action->born_ms ? action->born_ms : a->updated_ms;
 	take_plan(a, action);
 	clear_retry(a);
@@ -533,7 +557,9 @@ enum sv_outcome sv_reconcile_finish(const struct sv_desired *d, struct sv_actual
 		outcome = finish_sync(d, s, a, action, opts, now_ms, unix_ms);
 		break;
 	case SV_ACTION_CLEAN:
-		finish_clean(a, action, now_ms + SV_RETRY_FIRST_MS);
+		finish_clean(a, action,
+			     now_ms + (action->fault == SV_FAULT_OCCUPIED ? SV_COVERED_MS :
+									    SV_RETRY_FIRST_MS));
 		break;
 	case SV_ACTION_REMOVE:
 		outcome = finish_remove(d, s, a, action, now_ms);
@@ -546,20 +572,26 @@ enum sv_outcome sv_reconcile_finish(const struct sv_desired *d, struct sv_actual
 	return outcome;
 }
 
-struct sv_actual *sv_reconcile_adopt(struct sv_actuals *s, const char *id, enum sv_medium medium,
-				     const char *ns, const char *pod)
+struct sv_actual *sv_reconcile_adopt(struct sv_actuals *s, struct sv_adopted *found, int64_t due_ms)
 {
-	struct sv_actual *a = sv_actuals_make(s, id);
+	struct sv_actual *a = sv_actuals_make(s, found->id);
+	size_t i;
 
 	if (!a)
 		return NULL;
-	if (!set_text(&a->ns, ns) || !set_text(&a->pod, pod)) {
+	if (!set_text(&a->ns, found->ns) || !set_text(&a->pod, found->pod)) {
 		sv_actuals_drop(s, a); /* without its names its link would outlive it */
 		return NULL;
 	}
 	a->mounted = true;
-	a->medium = medium;
+	a->medium = found->medium;
 	a->state = SV_STATE_PENDING;
+	a->generation = found->generation;
+	a->updated_ms = found->current_ms;
+	a->published_ms = found->born_ms;
+	for (i = 0; i < found->n_old; i++)
+		found->old[i].due_ms = due_ms;
+	set_old(s, a, SV_TAKE(found->old), found->n_old);
 	sv_actuals_enqueue(s, a, false);
 	return a;
 }

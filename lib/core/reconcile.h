@@ -112,9 +112,26 @@ enum sv_outcome sv_reconcile_finish(const struct sv_desired *d, struct sv_actual
 				    const struct sv_reconcile_opts *opts, int64_t now_ms,
 				    int64_t unix_ms);
 
-/* A volume was found mounted at the start; @ns and @pod are "" if not known. NULL for lack of memory. */
-struct sv_actual *sv_reconcile_adopt(struct sv_actuals *s, const char *id, enum sv_medium medium,
-				     const char *ns, const char *pod);
+/* A volume that was found mounted at the start. */
+struct sv_adopted {
+	const char *id;
+	const char *ns, *pod; /* as its by-name link says, "" if there is none */
+	enum sv_medium medium;
+	uint64_t generation; /* that ..data points to; 0: unknown, as the volume is covered, say */
+	int64_t current_ms, born_ms; /* Unix time of that generation and of the mount; 0: unknown */
+	struct sv_old_generation *old; /* owned; due_ms is not set */
+	size_t n_old;
+};
+
+/**
+ * sv_reconcile_adopt() - make the record of a volume that was found
+ * @found:  its list of old generations is taken
+ * @due_ms: monotonic: when they may be removed
+ *
+ * Return: the record, or NULL for lack of memory.
+ */
+struct sv_actual *sv_reconcile_adopt(struct sv_actuals *s, struct sv_adopted *found,
+				     int64_t due_ms);
 
 /* The record learns whose it is. Return: 0 or -ENOMEM. */
 int sv_reconcile_identify(struct sv_actual *a, const struct sv_wanted *w);

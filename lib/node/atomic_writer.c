@@ -376,6 +376,20 @@ static void note_current(int dirfd, const char *current, struct sv_written *ret)
 		ret->made_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 }
 
+int sv_atomic_look(int dirfd, struct sv_written *ret)
+{
+	static const struct sv_plan none;
+	char current[SV_DATA_DIR_MAX];
+	size_t stale;
+	int r = read_current(dirfd, current);
+
+	if (r == 0)
+		r = scan_root(dirfd, &none, current, false, &stale, ret);
+	if (r == 0)
+		note_current(dirfd, current, ret);
+	return r;
+}
+
 int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *ret)
 {
 	char current[SV_DATA_DIR_MAX];

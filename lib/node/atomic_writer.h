@@ -32,6 +32,9 @@ struct sv_written {
 };
 void sv_written_done(struct sv_written *w);
 
+/* What is there? @dirfd is the volume's root, may be read-only. Return: 0 or a negated errno. */
+int sv_atomic_look(int dirfd, struct sv_written *ret);
+
 /**
  * sv_atomic_check() - does the directory hold exactly what the plan says? (R43)
  * @dirfd: the volume's root, may be read-only

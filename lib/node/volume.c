@@ -804,8 +804,14 @@ static int clean_volume(const struct sv_node *n, struct sv_action *action)
 	size_t i, left = 0;
 	int r = target < 0 ? target : sv_tmpfs_is_volume(target, action->id);
 
-	if (r == 0 || r == -ENOENT || r == -EXDEV)
+	if (r == 0) { /* its directory, or something that covers it */
+		r = sv_tmpfs_is_mount(target);
+		r = r > 0 ? -EXDEV : r;
+	}
+	if (r == 0 || r == -ENOENT)
 		return 0; /* gone, and its generations with it */
+	if (r == -EXDEV)
+		return blocked(action, action->id, r);
 	if (r > 0)
 		r = dirfd = sv_tmpfs_open_rw(target, &action->err);
 	action->old = calloc(action->n_clean, sizeof(*action->old));
@@ -983,24 +989,50 @@ static int adopt_one(void *arg, const char *path, enum sv_medium medium)
 }
 
 /*
- * Ours, or perhaps below something that is not: then it is as if it had been covered just now.
- * Return: 1, 0 or a negated errno.
+ * Ours, or perhaps below something that is not: then it is as if it had been covered just now, and
+ * not looked into. Return: 1, 0 or a negated errno.
  */
-static int is_ours(const struct sv_node *n, const struct found *f)
+static int look_into(const struct sv_node *n, const struct found *f, struct sv_adopted *ret)
 {
-	const char *id = f->target + strlen("../../../");
+	struct sv_written w = { 0 };
 	sv_autoclose int fd = -1;
+	int r;
 
 	if (f->medium == SV_MEDIUM_UNKNOWN)
 		return 0;
 	if (f->n_mounts != 1)
 		return 1;
-	fd = open_last(n, id);
+	fd = open_last(n, ret->id);
 	if (fd == -EXDEV)
 		return 1;
 	if (fd < 0) /* unmounted since the table was read, say */
 		return is_not_there(-fd) ? 0 : fd;
-	return sv_tmpfs_is_volume(fd, id);
+	r = sv_tmpfs_is_volume(fd, ret->id);
+	if (r <= 0)
+		return r;
+	r = sv_atomic_look(fd, &w);
+	ret->generation = w.generation;
+	ret->current_ms = w.made_ms;
+	ret->born_ms = birth_ms(fd);
+	ret->old = SV_TAKE(w.old);
+	ret->n_old = w.n_old;
+	return r < 0 ? r : 1;
+}
+
+static int adopt_found(const struct sv_node *n, const struct found *f, sv_adopt_fn fn, void *arg)
+{
+	struct sv_adopted found = {
+		.id = f->target + strlen("../../../"),
+		.ns = f->ns ? f->ns : "",
+		.pod = f->pod ? f->pod : "",
+		.medium = f->medium,
+	};
+	int r = look_into(n, f, &found);
+
+	if (r > 0)
+		r = fn(arg, &found);
+	free(found.old);
+	return r;
 }
 
 /*
@@ -1050,8 +1082,10 @@ static int sweep_link(void *arg, int dirfd, const char *name, unsigned char type
 		(void)unlinkat(dirfd, name, 0);
 		return 0;
 	}
-	if (f->ns)
+	if (f->ns) { /* its Pod was renamed: whichever of the two is right, the first work on it tells */
+		(void)unlinkat(dirfd, name, 0);
 		return 0;
+	}
 	f->ns = strdup(a->ns);
 	f->pod = strdup(a->pod);
 	if (!f->ns || !f->pod)
@@ -1101,13 +1135,8 @@ int sv_node_adopt(struct sv_node *n, sv_adopt_fn fn, void *arg, struct sv_err *e
 	for (i = 0; i < a.found.n; i++) {
 		struct found *f = a.found.entries[i].value;
 
-		int own = r == 0 ? is_ours(n, f) : 0;
-
-		if (own < 0)
-			r = own;
-		if (own > 0)
-			r = fn(arg, f->target + strlen("../../../"), f->medium, f->ns ? f->ns : "",
-			       f->pod ? f->pod : "");
+		if (r == 0)
+			r = adopt_found(n, f, fn, arg);
 		found_free(f);
 	}
 	sv_strmap_done(&a.found);

@@ -31,9 +31,8 @@ struct sv_node {
 int sv_node_open(const char *root, struct sv_node *ret, struct sv_err *err);
 void sv_node_close(struct sv_node *n);
 
-/* A volume that is mounted; @ns and @pod as its by-name link says, "" if there is none. */
-typedef int (*sv_adopt_fn)(void *arg, const char *id, enum sv_medium medium, const char *ns,
-			   const char *pod);
+/* A volume that is mounted; borrowed, but the old generations may be taken. */
+typedef int (*sv_adopt_fn)(void *arg, struct sv_adopted *found);
 
 /**
  * sv_node_adopt() - find what a former life left

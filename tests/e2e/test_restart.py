@@ -11,8 +11,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
-from harness import (Daemon, Inotify, check, check_eq, check_in, newer_than, pod,  # noqa: E402
-                     poll_until, secret)
+from harness import (Daemon, Inotify, check, check_eq, check_in, in_state,  # noqa: E402
+                     newer_than, pod, poll_until, secret)
 
 suite = harness.Suite("restart")
 
@@ -152,6 +152,27 @@ def the_generation_number_goes_on():
         check_eq(wait(d, "p")["generation"], 6, "generation after a crash")
         put(d, "p", "again")
         check_eq(d.wait_volume("default", "p", "v", newer_than(6))["generation"], 7, "the next")
+
+
+@suite.test
+def what_is_stale_at_the_start_tells_what_it_holds():
+    with Daemon(args=["--generation-grace=1h"]) as d:
+        d.put_objects("s.yaml", secret("s", {"k": "1"}))
+        d.put_objects("p.yaml", pod("p", {"v": "s"}))
+        wait(d, "p")
+        d.put_objects("s.yaml", secret("s", {"k": "2"}))
+        before = d.wait_volume("default", "p", "v", newer_than(1))
+        os.unlink(os.path.join(d.manifest_dir, "s.yaml"))
+        d.wait_volume("default", "p", "v", in_state("Stale"))
+        d.stop()
+        d.args = []  # an old generation that nobody could remove goes too
+        d.start()
+        after = d.wait_volume("default", "p", "v", in_state("Stale"))
+        for field in ("generation", "publishedAt", "updatedAt", "path"):
+            check_eq(after[field], before[field], field)
+        check_eq(content(after), b"2", "content")
+        poll_until(lambda: len([n for n in os.listdir(after["path"]) if n.startswith("..2")]) == 1,
+                   "the old generation's end")
 
 
 @suite.test

@@ -787,15 +787,18 @@ START_TEST(an_adopted_volume_has_a_record_or_there_is_none)
 {
 	LOOP(loop)
 	{
+		struct sv_adopted found = {
+			.id = ID, .ns = "default", .pod = "p", .medium = SV_MEDIUM_TMPFS
+		};
 		struct sv_actual *a;
 
 		begin();
 		fault_on(&loop);
-		a = sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS, "default", "p");
+		a = sv_reconcile_adopt(&s, &found, 0);
 		fault_off();
 		ck_assert_msg(a == sv_actuals_get(&s, ID), "after %s", fault_text());
 		ck_assert_msg(!a || strcmp(a->pod, "p") == 0, "nameless after %s", fault_text());
-		a = sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS, "default", "p");
+		a = sv_reconcile_adopt(&s, &found, 0);
 		ck_assert_ptr_nonnull(a);
 		ck_assert_str_eq(a->pod, "p");
 		end();

@@ -755,15 +755,15 @@ static struct {
 static int n_adopted;
 
 /* Called while calls fail: no assertions here. */
-static int adopt(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+static int adopt(void *arg, struct sv_adopted *found)
 {
 	(void)arg;
 	if (n_adopted >= 4)
 		return -E2BIG;
-	adopted[n_adopted].medium = medium;
-	(void)snprintf(adopted[n_adopted].id, sizeof(adopted[0].id), "%s", id);
-	(void)snprintf(adopted[n_adopted].ns, sizeof(adopted[0].ns), "%s", ns);
-	(void)snprintf(adopted[n_adopted++].pod, sizeof(adopted[0].pod), "%s", pod);
+	adopted[n_adopted].medium = found->medium;
+	(void)snprintf(adopted[n_adopted].id, sizeof(adopted[0].id), "%s", found->id);
+	(void)snprintf(adopted[n_adopted].ns, sizeof(adopted[0].ns), "%s", found->ns);
+	(void)snprintf(adopted[n_adopted++].pod, sizeof(adopted[0].pod), "%s", found->pod);
 	return 0;
 }
 

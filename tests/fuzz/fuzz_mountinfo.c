@@ -74,14 +74,15 @@ static bool is_volume_path(const char *id)
 	       !id[end] && (strcmp(type, "secret") == 0 || strcmp(type, "projected") == 0);
 }
 
-static int adopt(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+static int adopt(void *arg, struct sv_adopted *found)
 {
+	const char *id = found->id, *ns = found->ns, *pod = found->pod;
 	struct seen *s = arg;
 	char *copy = strdup(id);
 
 	MUST(copy && !sv_strmap_get(&s->ids, id));
 	MUST(sv_strmap_put(&s->ids, copy, copy) == 0);
-	MUST(medium != SV_MEDIUM_UNKNOWN);
+	MUST(found->medium != SV_MEDIUM_UNKNOWN);
 	MUST(is_volume_path(id));
 	s->secret = s->secret || strcmp(id, SECRET) == 0;
 	s->projected = s->projected || strcmp(id, PROJECTED) == 0;

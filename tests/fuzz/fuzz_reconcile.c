@@ -476,8 +476,12 @@ static void adopt(struct fuzz_in *in)
 
 	for (i = 0; i < 3; i++)
 		if (fuzz_one_in(in, 4)) {
+			struct sv_adopted found = {
+				.id = ids[i], .ns = "n0", .pod = "p", .medium = SV_MEDIUM_TMPFS
+			};
+
 			disk_of(ids[i])->mounted = true;
-			MUST(sv_reconcile_adopt(&t.s, ids[i], SV_MEDIUM_TMPFS, "n0", "p"));
+			MUST(sv_reconcile_adopt(&t.s, &found, 0));
 		}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../lib/core/reconcile.h"
@@ -703,6 +704,21 @@ START_TEST(a_generation_that_resists_is_tried_again)
 }
 END_TEST
 
+/* What covers it may stay for long. */
+START_TEST(a_generation_that_is_covered_is_looked_for_less_often)
+{
+	publish();
+	put_secret("k=2");
+	succeed(look_for(SV_ACTION_SYNC));
+	now += GRACE;
+	go_wrong(look_for(SV_ACTION_CLEAN), -EBUSY, SV_FAULT_OCCUPIED);
+	ck_assert_int_eq(sv_actuals_wake(&s, now), SV_COVERED_MS);
+	now += SV_COVERED_MS;
+	finish(look_for(SV_ACTION_CLEAN));
+	ck_assert_uint_eq(record()->n_old, 0);
+}
+END_TEST
+
 START_TEST(beyond_sixty_four_old_generations_updates_merge)
 {
 	struct sv_action *action;
@@ -716,8 +732,14 @@ START_TEST(beyond_sixty_four_old_generations_updates_merge)
 		succeed(look_for(SV_ACTION_SYNC));
 	}
 	ck_assert_uint_eq(record()->n_old, SV_OLD_GENERATIONS_MAX);
+	changed(NULL, ID); /* but nothing is */
+	expect_idle();
+	expect(SV_STATE_PUBLISHED, "", NULL);
 	put_secret("k=a");
 	expect_idle();
+	ck_assert_int_eq(outcome, SV_OUTCOME_STATE);
+	expect(SV_STATE_STALE, "Busy",
+	       "so many old generations are there that this update waits until one has gone");
 	put_secret("k=b");
 	expect_idle();
 	ck_assert_int_eq(sv_actuals_wake(&s, now), GRACE);
@@ -869,12 +891,22 @@ END_TEST
 
 /* ---- after a start --------------------------------------------------------------------------------- */
 
+static struct sv_actual *adopt(const char *id, const char *ns, const char *pod,
+			       enum sv_medium medium)
+{
+	struct sv_adopted found = { .id = id, .ns = ns, .pod = pod, .medium = medium };
+	struct sv_actual *a = sv_reconcile_adopt(&s, &found, now + GRACE);
+
+	ck_assert_ptr_nonnull(a);
+	return a;
+}
+
 START_TEST(a_volume_that_is_found_is_adopted)
 {
 	struct sv_action *action;
 
 	d.synced[SV_ORIGIN_MANIFEST] = false;
-	ck_assert_ptr_nonnull(sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS_NOSWAP, "default", "p"));
+	adopt(ID, "default", "p", SV_MEDIUM_TMPFS_NOSWAP);
 	expect(SV_STATE_PENDING, "", NULL);
 	ck_assert_str_eq(record()->uid, "u");
 	ck_assert_str_eq(record()->volume, "v");
@@ -905,13 +937,83 @@ START_TEST(a_volume_that_is_found_is_adopted)
 }
 END_TEST
 
+/* Also while nothing can be written: its Secret is gone, or its source does not answer. */
+START_TEST(an_adopted_volume_tells_what_it_holds)
+{
+	struct sv_adopted found = { .id = ID,
+				    .ns = "default",
+				    .pod = "p",
+				    .medium = SV_MEDIUM_TMPFS,
+				    .generation = 7,
+				    .current_ms = UNIX - 5,
+				    .born_ms = UNIX - 9,
+				    .old = calloc(1, sizeof(*found.old)),
+				    .n_old = 1 };
+
+	strcpy(found.old[0].data_dir, "..2025.6");
+	ck_assert_ptr_nonnull(sv_reconcile_adopt(&s, &found, now + GRACE));
+	ck_assert_ptr_null(found.old);
+	put_pod("v=s");
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_STALE, "SecretNotFound", "secret \"s\" not found");
+	ck_assert_uint_eq(record()->generation, 7);
+	ck_assert_int_eq(record()->updated_ms, UNIX - 5);
+	ck_assert_int_eq(record()->published_ms, UNIX - 9);
+	now += GRACE - 1;
+	expect_idle();
+	now++;
+	finish(look_for(SV_ACTION_CLEAN)); /* it waits for nobody */
+	ck_assert_uint_eq(record()->n_old, 0);
+	put_secret("k=1");
+	unchanged(look_for(SV_ACTION_SYNC));
+	ck_assert_int_eq(outcome, SV_OUTCOME_ADOPTED);
+	ck_assert_uint_eq(record()->generation, 7);
+	ck_assert_int_eq(record()->published_ms, UNIX - 9);
+}
+END_TEST
+
+static void rename_pod(const char *name)
+{
+	sv_autofree char *text = sv_asprintf("%s@u", name);
+	sv_autopod struct sv_pod *pod = t_pod(text, "v=s");
+
+	ck_assert_int_eq(sv_desired_put_pod(&d, SV_ORIGIN_MANIFEST, pod, now), 0);
+	ck_assert_int_eq(sv_reconcile_identify(record(), sv_desired_wanted(&d, ID)), 0);
+}
+
+/* Each action makes the link of its own time, and the next one takes it away. */
+START_TEST(a_pod_that_is_renamed_during_work_leaves_no_link)
+{
+	struct sv_action *action;
+
+	put_secret("k=1");
+	put_pod("v=s");
+	action = look_for(SV_ACTION_SYNC);
+	remove_pod();
+	rename_pod("q");
+	succeed(action);
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_str_eq(action->pod, "q");
+	ck_assert_str_eq(action->former_pod, "p");
+	sv_desired_remove_pod(&d, SV_ORIGIN_MANIFEST, "default", "q");
+	rename_pod("r");
+	succeed(action);
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_str_eq(action->pod, "r");
+	ck_assert_str_eq(action->former_pod, "q");
+	succeed(action);
+	ck_assert_ptr_null(record()->former_pod);
+	expect_idle();
+}
+END_TEST
+
 START_TEST(a_volume_that_nobody_wants_goes_when_all_have_synced)
 {
 	struct sv_action *action;
 
 	d.synced[SV_ORIGIN_MANIFEST] = false;
 	d.expected[SV_ORIGIN_API] = true;
-	ck_assert_ptr_nonnull(sv_reconcile_adopt(&s, ID, SV_MEDIUM_TMPFS, "", ""));
+	adopt(ID, "", "", SV_MEDIUM_TMPFS);
 	expect_idle();
 	sv_desired_set_synced(&d, SV_ORIGIN_MANIFEST);
 	sv_actuals_enqueue(&s, record(), true);
@@ -928,8 +1030,8 @@ END_TEST
 
 START_TEST(a_projected_volume_is_told_by_its_path)
 {
-	struct sv_actual *a = sv_reconcile_adopt(&s, "pods/x/volumes/kubernetes.io~projected/w",
-						 SV_MEDIUM_RAMFS, "", "");
+	struct sv_actual *a =
+		adopt("pods/x/volumes/kubernetes.io~projected/w", "", "", SV_MEDIUM_RAMFS);
 
 	ck_assert_int_eq(a->type, SV_VOLUME_PROJECTED);
 	ck_assert_str_eq(a->uid, "x");
@@ -1095,6 +1197,7 @@ T_SUITE(reconcile)
 	T_TEST(an_old_generation_stays_for_the_grace);
 	T_TEST(each_generation_has_its_own_time);
 	T_TEST(a_generation_that_resists_is_tried_again);
+	T_TEST(a_generation_that_is_covered_is_looked_for_less_often);
 	T_TEST(beyond_sixty_four_old_generations_updates_merge);
 	T_TEST(without_room_an_update_waits_for_an_old_generation);
 	T_TEST(a_removal_that_fails_is_retried_whatever_else_is_due);
@@ -1103,6 +1206,8 @@ T_SUITE(reconcile)
 	T_TEST(a_retry_without_room_waits_too);
 	T_TEST(a_part_in_use_is_not_overwritten);
 	T_TEST(a_volume_that_is_found_is_adopted);
+	T_TEST(a_pod_that_is_renamed_during_work_leaves_no_link);
+	T_TEST(an_adopted_volume_tells_what_it_holds);
 	T_TEST(a_volume_that_nobody_wants_goes_when_all_have_synced);
 	T_TEST(a_projected_volume_is_told_by_its_path);
 	T_TEST(a_volume_without_data_is_published_anew);

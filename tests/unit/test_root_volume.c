@@ -573,6 +573,30 @@ START_TEST(what_resists_cleaning_is_told)
 }
 END_TEST
 
+/* It is still there, and comes to light with what covers it. */
+START_TEST(what_is_covered_is_not_forgotten)
+{
+	static const char *const above[] = { ID, "pods/u" };
+	struct sv_action *clean, *a;
+	size_t i;
+
+	succeeded(sync_keys("a=1"));
+	a = sync_keys("a=2");
+	for (i = 0; i < SV_ARRAY_SIZE(above); i++) {
+		sv_autofree char *point = sv_asprintf("/mnt/root/%s", above[i]);
+
+		ck_assert_int_eq(mount("proc", point, "proc", 0, NULL), 0);
+		clean = make_action(SV_ACTION_CLEAN, ID, "p");
+		clean->clean = calloc(1, sizeof(*clean->clean));
+		clean->clean[clean->n_clean++] = a->old[0];
+		sv_volume_carry_out(&node, clean);
+		failed(clean, -EBUSY, SV_FAULT_OCCUPIED, "is occupied by a mount");
+		ck_assert_int_eq(umount2(point, 0), 0);
+	}
+	succeeded(a);
+}
+END_TEST
+
 START_TEST(a_removed_volume_leaves_nothing)
 {
 	struct sv_action *a;
@@ -840,10 +864,10 @@ END_TEST
 
 /* ---- after a restart --------------------------------------------------------------------------------------- */
 
-static int add(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+static int add(void *arg, struct sv_adopted *found)
 {
-	sv_buf_printf(arg, "%s%s %s %s/%s", ((struct sv_buf *)arg)->len ? "\n" : "", id,
-		      sv_medium_name(medium), ns, pod);
+	sv_buf_printf(arg, "%s%s %s %s/%s", ((struct sv_buf *)arg)->len ? "\n" : "", found->id,
+		      sv_medium_name(found->medium), found->ns, found->pod);
 	return 0;
 }
 
@@ -935,6 +959,61 @@ START_TEST(a_restart_finds_what_is_mounted)
 }
 END_TEST
 
+static int remember(void *arg, struct sv_adopted *found)
+{
+	struct sv_adopted *ret = arg;
+
+	*ret = *found;
+	found->old = NULL;
+	return 0;
+}
+
+START_TEST(a_restart_reads_what_a_volume_holds)
+{
+	struct sv_adopted found = { 0 };
+	struct sv_err err = { "" };
+	struct stat st;
+
+	succeeded(sync_keys("a=1"));
+	succeeded(sync_keys("a=2"));
+	ck_assert_int_eq(sv_node_adopt(&node, remember, &found, &err), 0);
+	ck_assert_uint_eq(found.generation, 2);
+	ck_assert_uint_eq(found.n_old, 1);
+	ck_assert_int_eq(strncmp(found.old[0].data_dir, "..2", 3), 0);
+	ck_assert_int_eq(fstatat(node.root_fd, ID "/..data", &st, 0), 0);
+	ck_assert_int_eq(found.current_ms / 1000, st.st_mtim.tv_sec);
+	ck_assert_int_le(found.born_ms, found.current_ms);
+	ck_assert_int_gt(found.born_ms, found.current_ms - 60000);
+	free(found.old);
+
+	ck_assert_int_eq(mount("proc", "/mnt/root/" ID, "proc", 0, NULL), 0);
+	ck_assert_int_eq(sv_node_adopt(&node, remember, &found, &err), 0);
+	ck_assert_uint_eq(found.generation, 0);
+	ck_assert_ptr_null(found.old);
+	ck_assert_int_eq(umount2("/mnt/root/" ID, 0), 0);
+}
+END_TEST
+
+/* Its Pod was renamed, and the daemon ended before the first link went: one is as good as the other. */
+START_TEST(a_restart_leaves_one_name_to_a_volume)
+{
+	int n;
+
+	succeeded(sync_keys("a=1"));
+	close(sv_open_dirs(node.root_fd, "by-name/default/q", 0750, (gid_t)-1, false, NULL));
+	ck_assert_int_eq(symlinkat("../../../" ID, node.root_fd, "by-name/default/q/v"), 0);
+	{
+		struct sv_adopted found = { 0 };
+		struct sv_err err = { "" };
+
+		ck_assert_int_eq(sv_node_adopt(&node, remember, &found, &err), 0);
+	}
+	n = (faccessat(node.root_fd, "by-name/default/p/v", F_OK, 0) == 0) +
+	    (faccessat(node.root_fd, "by-name/default/q/v", F_OK, 0) == 0);
+	ck_assert_int_eq(n, 1);
+}
+END_TEST
+
 START_TEST(a_restart_sweeps_what_leads_nowhere)
 {
 	succeeded(sync_keys("a=1"));
@@ -996,12 +1075,9 @@ START_TEST(a_volume_without_a_name_is_adopted_all_the_same)
 }
 END_TEST
 
-static int stop(void *arg, const char *id, enum sv_medium medium, const char *ns, const char *pod)
+static int stop(void *arg, struct sv_adopted *found)
 {
-	(void)id;
-	(void)medium;
-	(void)ns;
-	(void)pod;
+	(void)found;
 	++*(int *)arg;
 	return -ENOMEM;
 }
@@ -1026,7 +1102,6 @@ static void *carry_out(void *action)
 	return NULL;
 }
 
-/* A Pod replaces another of its name: one volume comes while the other one goes. */
 /* Two workers carry them out, and both succeed. */
 static void side_by_side(struct sv_action *a, struct sv_action *b)
 {
@@ -1040,6 +1115,7 @@ static void side_by_side(struct sv_action *a, struct sv_action *b)
 	succeeded(b);
 }
 
+/* A Pod replaces another of its name: one volume comes while the other one goes. */
 START_TEST(a_name_leads_to_the_new_volume_however_the_old_one_goes)
 {
 	int i;
@@ -1128,6 +1204,7 @@ T_SUITE(volume)
 	T_TEST(an_unsafe_volume_is_not_written_to_under_require);
 	T_TEST(old_generations_are_cleaned_up);
 	T_TEST(what_resists_cleaning_is_told);
+	T_TEST(what_is_covered_is_not_forgotten);
 	T_TEST(a_removed_volume_leaves_nothing);
 	T_TEST(what_others_keep_of_a_removed_volume_holds_no_secret);
 	T_TEST(other_volumes_and_names_stay);
@@ -1145,6 +1222,8 @@ T_SUITE(volume)
 	T_TEST(a_restart_finds_what_was_covered_or_moved);
 	T_TEST(a_file_system_without_the_mark_is_not_adopted);
 	T_TEST(a_restart_finds_what_is_mounted);
+	T_TEST(a_restart_reads_what_a_volume_holds);
+	T_TEST(a_restart_leaves_one_name_to_a_volume);
 	T_TEST(a_restart_sweeps_what_leads_nowhere);
 	T_TEST(mounts_of_others_are_not_adopted);
 	T_TEST(a_volume_without_a_name_is_adopted_all_the_same);
