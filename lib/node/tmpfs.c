@@ -39,40 +39,25 @@ const char *sv_swap_policy_name(enum sv_swap_policy policy)
 	return names[policy];
 }
 
-/* tmpfs knows "user." since Linux 6.6; before, only "trusted.", which takes CAP_SYS_ADMIN to read too. */
-static const char *const marks[] = { "user.secretvold", "trusted.secretvold" };
+/* Only CAP_SYS_ADMIN can set it: root in a container, who may write to its volume, cannot. */
+static const char mark_name[] = "trusted.secretvold";
 
 static int set_mark(int root, const char *id)
 {
-	size_t i;
-
-	for (i = 0; i < SV_ARRAY_SIZE(marks); i++) {
-		if (fsetxattr(root, marks[i], id, strlen(id), 0) == 0)
-			return 0;
-		if (errno != EOPNOTSUPP)
-			return -errno;
-	}
-	return 0; /* ramfs, or a kernel built without */
+	if (fsetxattr(root, mark_name, id, strlen(id), 0) == 0 || errno == EOPNOTSUPP)
+		return 0; /* or ramfs, or a kernel built without */
+	return -errno;
 }
 
 /* Return: 1, 0 if there is none, -EOPNOTSUPP if there can be none, or another negated errno. */
 static int read_mark(int root, char value[PATH_MAX])
 {
-	size_t i;
+	ssize_t n = fgetxattr(root, mark_name, value, PATH_MAX - 1);
 
-	for (i = 0; i < SV_ARRAY_SIZE(marks); i++) {
-		ssize_t n = fgetxattr(root, marks[i], value, PATH_MAX - 1);
-
-		if (n >= 0) {
-			value[n] = '\0';
-			return 1;
-		}
-		if (errno == ENODATA || errno == ERANGE)
-			return 0;
-		if (errno != EOPNOTSUPP)
-			return -errno;
-	}
-	return -EOPNOTSUPP;
+	if (n < 0)
+		return errno == ENODATA || errno == ERANGE ? 0 : -errno;
+	value[n] = '\0';
+	return 1;
 }
 
 static int set_string(int fs, const char *key, const char *value)

@@ -62,7 +62,7 @@ int sv_tmpfs_open_rw(int target_fd, struct sv_err *err);
  *
  * A tmpfs is told by the mark that it got when it was made, an extended attribute of its root, so
  * that no other file system that is mounted at a volume's path is ever written to, emptied or
- * unmounted: to mark one, one must own it. ramfs knows no attributes: it is one of ours if it is
+ * unmounted: to mark one takes CAP_SYS_ADMIN. ramfs knows no attributes: it is one of ours if it is
  * read-only, nosuid, nodev and noexec, and its root has a volume's modes.
  *
  * Return: 1, 0, or a negated errno.

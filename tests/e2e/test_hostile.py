@@ -280,6 +280,41 @@ def what_is_planted_in_a_volume_leads_nowhere():
     check(not wrong, "\n".join(wrong))
 
 
+UNPRIVILEGED = r"""
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+for name in ("user.secretvold", "trusted.secretvold"):
+    try:
+        os.setxattr(fd, name, sys.argv[2].encode())
+    except OSError:
+        pass
+"""
+
+
+@suite.test
+def a_volume_cannot_be_marked_as_that_of_another_pod():
+    with victim() as (d, _):
+        d.put_objects("other.yaml", pod("other", {"v": "later"}, uid="other"))
+        d.wait_volume("default", "other", "v", in_state("Refused"))
+        other = os.path.join("pods", "other", os.path.relpath(volume_path(d), d.root + "/pods/u"))
+        with harness.writable(volume_path(d)) as view:
+            subprocess.run(["setpriv", "--inh-caps=-all", "--bounding-set=-all",
+                            "/usr/bin/python3", "-c", UNPRIVILEGED, view, other], check=True)
+            for act in (reload, Daemon.restart):
+                act(d)
+                d.put_objects("later.yaml", secret("later", {"password": "for the other one"}))
+                v = d.wait_published("default", "other", "v")
+                check(not os.path.lexists(view + "/password"), "it has the other Pod's Secret")
+                check_eq(harness.read_file(v["path"] + "/password"), b"for the other one",
+                         "the other Pod's Secret")
+                os.unlink(os.path.join(d.manifest_dir, "later.yaml"))
+                os.unlink(os.path.join(d.manifest_dir, "other.yaml"))
+                d.wait_gone("default", "other", "v")
+                d.put_objects("other.yaml", pod("other", {"v": "later"}, uid="other"))
+                d.wait_volume("default", "other", "v", in_state("Refused"))
+        check_eq(content(d), VALUE, "content of the marked volume")
+
+
 @suite.test
 def directories_in_the_way_are_reported_until_they_are_gone():
     with victim() as (d, _):
