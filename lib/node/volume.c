@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "volume.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -137,6 +136,12 @@ static int busy(struct sv_action *action, const char *path, const char *what)
 	return fault(action, SV_FAULT_OCCUPIED, -EBUSY);
 }
 
+/* What stands at a path of ours, if anything, is not what we make. */
+static bool is_not_there(int e)
+{
+	return e == ENOENT || e == ENOTDIR || e == ELOOP || e == EXDEV;
+}
+
 /* A mount's number and its root's inode: what is found by path now, and what was opened at the start. */
 static int same_place(const char *path, int fd)
 {
@@ -145,7 +150,7 @@ static int same_place(const char *path, int fd)
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &by_fd) < 0)
 		return -errno;
 	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_MNT_ID, &by_path) < 0)
-		return 0;
+		return is_not_there(errno) ? 0 : -errno;
 	return by_path.stx_ino == by_fd.stx_ino && by_path.stx_mnt_id == by_fd.stx_mnt_id &&
 	       by_path.stx_dev_major == by_fd.stx_dev_major &&
 	       by_path.stx_dev_minor == by_fd.stx_dev_minor;
@@ -334,12 +339,6 @@ static int link_name(const struct sv_node *n, struct sv_action *action)
 	return r;
 }
 
-/* What stands at a path of ours, if anything, is not what we make. */
-static bool is_not_there(int e)
-{
-	return e == ENOENT || e == ENOTDIR || e == ELOOP || e == EXDEV;
-}
-
 static int unlink_one(int dirfd, const char *name, const char *target)
 {
 	char found[PATH_MAX];
@@ -458,24 +457,22 @@ static void take_written(struct sv_action *action, struct sv_written *w)
 	action->current_ms = w->made_ms;
 }
 
+static int any_entry(void *arg, int dirfd, const char *name, unsigned char type)
+{
+	(void)arg, (void)dirfd, (void)name, (void)type;
+	return 1;
+}
+
 /* Files stand where the volume is to be: they are not ours to cover. */
 static int check_empty(int fd, struct sv_action *action)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	const struct dirent *e;
+	int r = sv_each_entry(fd, any_entry, NULL);
 
-	if (!dir) {
-		r = -errno;
-		if (copy >= 0)
-			close(copy);
-		return fault(action, SV_FAULT_MOUNT,
-			     sv_err_set(&action->err, r, "cannot read '%s'", action->id));
-	}
-	while ((e = readdir(dir)) && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0))
-		;
-	closedir(dir);
-	return e ? busy(action, action->id, "is occupied by files that are not a volume's") : 0;
+	if (r > 0)
+		return busy(action, action->id, "is occupied by files that are not a volume's");
+	return r == 0 ? 0 :
+			fault(action, SV_FAULT_MOUNT,
+			      sv_err_set(&action->err, r, "cannot read '%s'", action->id));
 }
 
 /* The directory that a volume is to be attached on. */
