@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
@@ -162,8 +161,9 @@ static int find_word(const char *const *words, const char *value)
 	return -1;
 }
 
-static int set_option(struct sv_config *c, const struct option_def *o, const char *value,
-		      struct sv_err *err)
+/* @name: of the option as it was written, a flag or a key. */
+static int set_option(struct sv_config *c, const struct option_def *o, const char *name,
+		      const char *value, struct sv_err *err)
 {
 	static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
 	static const char *const formats[] = { "auto", "text", "journal", "json", NULL };
@@ -173,6 +173,8 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 	void *target = (char *)c + o->offset;
 	int word = 0, r = 0;
 
+	if (!*value) /* not the same as none: a socket without a name can be bound */
+		return sv_err_set(err, SV_CONFIG_E_USAGE, "%s: the value is empty", name);
 	switch (o->type) {
 	case STRING:
 		r = set_string(target, value);
@@ -184,22 +186,21 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 		r = sv_size_parse(value, target);
 		if (r < 0 || *(int64_t *)target < 1 || *(int64_t *)target > INT_MAX)
 			return sv_err_set(err, SV_CONFIG_E_USAGE,
-					  "%s: '%s' is not a size from 1 to 2Gi such as 16Mi",
-					  o->flag, value);
+					  "%s: '%s' is not a size from 1 to 2Gi such as 16Mi", name,
+					  value);
 		break;
 	case COUNT:
 		*(int64_t *)target =
 			value[strspn(value, "0123456789")] ? 0 : strtoll(value, NULL, 10);
 		if (*(int64_t *)target < 1 || *(int64_t *)target > COUNT_MAX)
 			return sv_err_set(err, SV_CONFIG_E_USAGE,
-					  "%s: '%s' is not a number from 1 to %d", o->flag, value,
+					  "%s: '%s' is not a number from 1 to %d", name, value,
 					  COUNT_MAX);
 		break;
 	case DURATION:
 		if (sv_duration_parse(value, target) < 0)
 			return sv_err_set(err, SV_CONFIG_E_USAGE,
-					  "%s: '%s' is not a duration such as 300ms", o->flag,
-					  value);
+					  "%s: '%s' is not a duration such as 300ms", name, value);
 		break;
 	case SWAP:
 		word = sv_swap_policy_parse(value, target);
@@ -236,8 +237,8 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 		break;
 	}
 	if (word < 0)
-		return sv_err_set(err, SV_CONFIG_E_USAGE, "%s: unknown value '%s'", o->flag, value);
-	return r < 0 ? sv_err_set(err, r, "%s", o->flag) : 0;
+		return sv_err_set(err, SV_CONFIG_E_USAGE, "%s: unknown value '%s'", name, value);
+	return r < 0 ? sv_err_set(err, r, "%s", name) : 0;
 }
 
 /* ---- help ---------------------------------------------------------------------------------- */
@@ -308,7 +309,7 @@ static int set_from_node(struct sv_config *c, const struct option_def *o, const 
 			struct json_object *item = json_object_array_get_idx(node, i);
 
 			r = json_object_is_type(item, json_type_string) ?
-				    set_option(c, o, json_object_get_string(item), err) :
+				    set_option(c, o, key, json_object_get_string(item), err) :
 				    sv_err_set(err, SV_CONFIG_E_USAGE, "%s: expects strings", key);
 		}
 		return r;
@@ -317,7 +318,7 @@ static int set_from_node(struct sv_config *c, const struct option_def *o, const 
 	    type == json_type_object || type == json_type_double ||
 	    (type == json_type_int && o->type != SIZE && o->type != COUNT))
 		return sv_err_set(err, SV_CONFIG_E_USAGE, "%s: value of the wrong type", key);
-	return set_option(c, o, json_object_get_string(node), err);
+	return set_option(c, o, key, json_object_get_string(node), err);
 }
 
 static int apply_tree(struct sv_config *c, struct json_object *root, struct sv_err *err)
@@ -366,48 +367,79 @@ static int read_file(struct sv_config *c, const char *path, bool must_exist, str
 
 /* ---- flags --------------------------------------------------------------------------------- */
 
-/* Applies flags to @c; with @c NULL only looks for --config, --help and --version. */
-static int read_flags(int argc, char **argv, struct sv_config *c, char **config, struct sv_err *err)
+static const struct option_def *find_flag(const char *name, size_t len)
 {
-	struct option longs[N_OPTIONS + 1] = { { 0 } };
-	bool list_started = false;
 	size_t i;
-	int index, o, r = 0;
 
 	for (i = 0; i < N_OPTIONS; i++)
-		longs[i] = (struct option){ options[i].flag,
-					    options[i].arg ? required_argument : no_argument, NULL,
-					    1 };
-	optind = 0; /* glibc: start anew, since a reload reads the flags again */
-	opterr = 0;
-	while (r == 0 && (o = getopt_long(argc, argv, ":", longs, &index)) != -1) {
-		const struct option_def *def = o == 1 ? &options[index] : NULL;
+		if (strlen(options[i].flag) == len && strncmp(options[i].flag, name, len) == 0)
+			return &options[i];
+	return NULL;
+}
 
-		if (o == ':')
-			return sv_err_set(err, SV_CONFIG_E_USAGE, "option '%s' needs a value",
-					  argv[optind - 1]);
-		if (!def)
-			return sv_err_set(err, SV_CONFIG_E_USAGE, "unknown option '%s'",
-					  argv[optind - 1]);
-		if (!c) {
-			if (def->type == HELP)
-				print_help();
-			if (def->type == VERSION)
-				(void)printf("secretvold %s\n", SV_VERSION);
-			if (def->type == HELP || def->type == VERSION)
-				return SV_CONFIG_E_DONE;
-			if (strcmp(def->flag, "config") == 0)
-				r = set_string(config, optarg);
+/*
+ * "--name", "--name=value" or "--name value", by its whole name. *i moves on over a value.
+ * NULL: it is wrong.
+ */
+static const struct option_def *read_flag(int argc, char **argv, int *i, const char **value,
+					  struct sv_err *err)
+{
+	const char *flag = argv[*i], *end = strchrnul(flag, '=');
+	const struct option_def *def =
+		strncmp(flag, "--", 2) == 0 ? find_flag(flag + 2, (size_t)(end - flag) - 2) : NULL;
+
+	if (!def) {
+		sv_err_set(err, 0, "unknown option '%.*s'", (int)(end - flag), flag);
+		return NULL;
+	}
+	if (!def->arg && *end) {
+		sv_err_set(err, 0, "option '--%s' takes no value", def->flag);
+		return NULL;
+	}
+	if (def->arg && !*end && ++*i == argc) {
+		sv_err_set(err, 0, "option '--%s' needs a value", def->flag);
+		return NULL;
+	}
+	*value = !def->arg ? "true" : *end ? end + 1 : argv[*i];
+	return def;
+}
+
+/* Applies flags to @c; with @early only --config, and --help and --version are answered. */
+static int read_flags(int argc, char **argv, struct sv_config *c, bool early, struct sv_err *err)
+{
+	const struct option_def *def;
+	const char *stray = NULL, *value;
+	bool list_started = false;
+	int i, r = 0;
+
+	for (i = 1; i < argc && r == 0; i++) {
+		bool last = strcmp(argv[i], "--") == 0;
+
+		if (last || argv[i][0] != '-' || !argv[i][1]) { /* told if nothing else is wrong */
+			stray = stray ? stray : argv[i + last];
+			if (last)
+				break;
 			continue;
 		}
+		def = read_flag(argc, argv, &i, &value, err);
+		if (!def)
+			return SV_CONFIG_E_USAGE;
+		if (early && def->type == HELP)
+			print_help();
+		if (early && def->type == VERSION)
+			(void)printf("secretvold %s\n", SV_VERSION);
+		if (early && (def->type == HELP || def->type == VERSION))
+			return SV_CONFIG_E_DONE;
+		if (early && strcmp(def->flag, "config") != 0)
+			continue;
 		if (def->type == LIST && !list_started) { /* flags replace what the file says */
 			strings_done(&c->manifest_dirs);
 			list_started = true;
 		}
-		r = set_option(c, def, optarg ? optarg : "true", err);
+		r = set_option(c, def, def->flag, value, err);
 	}
-	if (r == 0 && optind < argc)
-		return sv_err_set(err, SV_CONFIG_E_USAGE, "unexpected argument '%s'", argv[optind]);
+	if (r == 0 && stray)
+		return sv_err_set(err, SV_CONFIG_E_USAGE, "unexpected argument '%s'", stray);
 	return r;
 }
 
@@ -445,15 +477,15 @@ int sv_config_read(int argc, char **argv, struct sv_config *ret, struct sv_err *
 {
 	struct sv_config c = { 0 };
 	size_t i;
-	int r = read_flags(argc, argv, NULL, &c.config, err);
+	int r = read_flags(argc, argv, &c, true, err);
 
 	for (i = 0; i < N_OPTIONS && r == 0; i++)
 		if (options[i].preset && options[i].type != LIST)
-			r = set_option(&c, &options[i], options[i].preset, err);
+			r = set_option(&c, &options[i], options[i].flag, options[i].preset, err);
 	if (r == 0)
 		r = read_file(&c, c.config ? c.config : SV_DEFAULT_CONFIG, c.config != NULL, err);
 	if (r == 0)
-		r = read_flags(argc, argv, &c, NULL, err);
+		r = read_flags(argc, argv, &c, false, err);
 	if (r == 0)
 		r = complete(&c, err);
 	if (r) {

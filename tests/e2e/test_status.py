@@ -893,11 +893,22 @@ def options_of_the_daemon():
                        (("--swap-policy=maybe",), "maybe"), (("--root-dir=relative",), "relative"),
                        (("--manifest-size-limit=-5",), "manifest-size-limit"),
                        (("--volume-size-limit=99Gi",), "volume-size-limit"),
-                       (("-x",), "-x")):
+                       (("-x",), "unknown option '-x'"), (("-xyz",), "unknown option '-xyz'"),
+                       (("--once", "-xyz"), "unknown option '-xyz'"),
+                       (("--manifest=/x",), "unknown option '--manifest'"),
+                       (("--o",), "unknown option '--o'"), (("--k=never",), "option '--k'"),
+                       (("--", "--once"), "unexpected argument '--once'"),
+                       (("-", "b"), "unexpected argument '-'"),
+                       (("--once=true",), "option '--once' takes no value")):
         r = secretvold(*args)
         check_eq(r.returncode, 2, "exit status of " + " ".join(args))
         check_in(word, r.stderr, "error of " + " ".join(args))
         check_eq(r.stderr.count("\n"), 1, "lines of the error of " + " ".join(args))
+    for flag in re.findall(r"--(\S+)=", secretvold("--help").stdout):
+        for args in (("--%s=" % flag,), ("--" + flag, "")):
+            r = secretvold(*args)
+            check_eq((r.returncode, r.stderr), (2, "secretvold: %s: the value is empty\n" % flag),
+                     "an empty " + flag)
 
 
 @suite.test
@@ -911,7 +922,9 @@ def the_configuration_file():
         for text, word in (("bogus: 1\n", "bogus"), ("root-dir: /x\n", "root-dir"), ("- a\n", path),
                            ("generationGrace: 5\n", "generationGrace"), ("{", path),
                            ("once: maybe\n", "once"), ("a: 1\n---\nb: 2\n", path),
-                           ("logLevel: [info]\n", "logLevel"), ("help: true\n", "help")):
+                           ("logLevel: [info]\n", "logLevel"), ("help: true\n", "help"),
+                           ("socket: ''\n", "socket: the value is empty"),
+                           ("manifestDir: ['']\n", "manifestDir: the value is empty")):
             config(text)
             r = d.run_once()
             check_eq(r.returncode, 2, "exit status with %r" % text)
