@@ -327,8 +327,12 @@ static void on_hup(uv_signal_t *handle, int signum)
 
 static void on_stop_signal(uv_signal_t *handle, int signum)
 {
+	struct daemon *d = handle->data;
+
 	sv_log_notice("%s: stopping, mounts stay", signum == SIGTERM ? "SIGTERM" : "SIGINT");
-	stop(handle->data);
+	if (d->config.once && !d->stopping) /* nobody knows what was still to come */
+		d->status = 1;
+	stop(d);
 }
 
 static void watch_signals(struct daemon *d)

@@ -876,6 +876,18 @@ def once():
 
 
 @suite.test
+def once_and_a_signal_before_everything_is_known():
+    with fake_api.FakeApi() as api:
+        api.fault(what="hang", forever=True)
+        with Daemon(args=api.daemon_args("n") + ["--once"], start=False) as d:
+            for n, signum in enumerate((signal.SIGTERM, signal.SIGINT), 1):
+                d.start(wait_ready=False)
+                poll_until(lambda: d.log().count(" on node n") == n, "the start")
+                d.signal(signum)
+                check_eq(d.wait_exit(), 1, "exit status after %s" % signum.name)
+
+
+@suite.test
 def options_of_the_daemon():
     r = secretvold("--help")
     check_eq((r.returncode, r.stderr), (0, ""), "--help")
