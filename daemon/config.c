@@ -186,8 +186,9 @@ static int set_option(struct sv_config *c, const struct option_def *o, const cha
 		r = sv_size_parse(value, target);
 		if (r < 0 || *(int64_t *)target < 1 || *(int64_t *)target > INT_MAX)
 			return sv_err_set(err, SV_CONFIG_E_USAGE,
-					  "%s: '%s' is not a size from 1 to 2Gi such as 16Mi", name,
-					  value);
+					  "%s: '%s' is not a size such as 16Mi, of at least one "
+					  "byte and below 2Gi",
+					  name, value);
 		break;
 	case COUNT:
 		*(int64_t *)target =
@@ -315,8 +316,8 @@ static int set_from_node(struct sv_config *c, const struct option_def *o, const 
 		return r;
 	}
 	if ((o->type == FLAG) != (type == json_type_boolean) || type == json_type_array ||
-	    type == json_type_object || type == json_type_double ||
-	    (type == json_type_int && o->type != SIZE && o->type != COUNT))
+	    type == json_type_object || (type == json_type_double && o->type != SIZE) ||
+	    (type == json_type_int && o->type != SIZE && o->type != COUNT && o->type != DURATION))
 		return sv_err_set(err, SV_CONFIG_E_USAGE, "%s: value of the wrong type", key);
 	return set_option(c, o, key, json_object_get_string(node), err);
 }

@@ -904,7 +904,8 @@ def options_of_the_daemon():
                                                                            "--root-dir"),
                        (("--swap-policy=maybe",), "maybe"), (("--root-dir=relative",), "relative"),
                        (("--manifest-size-limit=-5",), "manifest-size-limit"),
-                       (("--volume-size-limit=99Gi",), "volume-size-limit"),
+                       (("--volume-size-limit=2Gi",), "below 2Gi"),
+                       (("--volume-size-limit=1e", ), "not a size"),
                        (("-x",), "unknown option '-x'"), (("-xyz",), "unknown option '-xyz'"),
                        (("--once", "-xyz"), "unknown option '-xyz'"),
                        (("--manifest=/x",), "unknown option '--manifest'"),
@@ -936,7 +937,8 @@ def the_configuration_file():
                            ("once: maybe\n", "once"), ("a: 1\n---\nb: 2\n", path),
                            ("logLevel: [info]\n", "logLevel"), ("help: true\n", "help"),
                            ("socket: ''\n", "socket: the value is empty"),
-                           ("manifestDir: ['']\n", "manifestDir: the value is empty")):
+                           ("manifestDir: ['']\n", "manifestDir: the value is empty"),
+                           ("podLimit: 1.5\n", "podLimit")):
             config(text)
             r = d.run_once()
             check_eq(r.returncode, 2, "exit status with %r" % text)
@@ -946,7 +948,8 @@ def the_configuration_file():
         config("nodeName: from-file\nvolumeSizeLimit: 10\nlogLevel: debug\n"
                "generationGrace: 100ms\nmanifestDirs: []\n")
         check_eq(d.run_once().returncode, 2, "exit status with a plural key")
-        config("nodeName: from-file\nvolumeSizeLimit: 10\nsocket: %s/other.sock\n"
+        config("nodeName: from-file\nvolumeSizeLimit: 9.5\nmanifestSizeLimit: 1e6\n"
+               "secretsSizeLimit: +16e6\ngenerationGrace: 0\nsocket: %s/other.sock\n"
                "manifestDir: [/nonexistent]\n" % d.home)
         d.socket_path = d.home + "/other.sock"
         d.client = harness.Client(d.socket_path)

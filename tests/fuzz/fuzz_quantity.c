@@ -39,9 +39,10 @@ static bool is_near(int64_t got, long double want, long double unit)
 
 static void check_size(const char *text)
 {
-	static const char units[] = "kMGTP";
-	const char *s = text, *suffix;
+	static const char units[] = "num kMGTPE";
+	const char *s = text + (*text == '+'), *suffix;
 	int64_t got = -1;
+	char *end;
 	long double want, unit = 1;
 	int r = sv_size_parse(text, &got);
 
@@ -50,20 +51,25 @@ static void check_size(const char *text)
 		return;
 	}
 	MUST(r == 0 && read_number(&s, &want));
-	suffix = *s ? strchr(units, toupper((unsigned char)*s) == 'K' ? 'k' : *s) : NULL;
-	if (*s) {
+	suffix = *s ? strchr(units, *s == 'K' ? 'k' : *s) : NULL;
+	if ((*s == 'e' || *s == 'E') && s[1] && s[1] != 'i') {
+		unit = strtold(s + 1, &end);
+		MUST(*end == '\0');
+		want *= want > 0 ? powl(10, unit) : 0;
+		unit = 1;
+	} else if (*s) {
 		bool binary = s[1] == 'i';
 
-		MUST(suffix && s[1 + binary] == '\0' &&
-		     (*s == 'k' ? !binary : *s != 'K' || binary));
-		unit = powl(binary ? 1024 : 1000, (long double)(suffix - units + 1));
+		MUST(suffix && s[1 + binary] == '\0' && *s != ' ' &&
+		     (binary ? *s != 'k' && suffix > units + 3 : *s != 'K'));
+		unit = powl(binary ? 1024 : 1000, (long double)(suffix - units - 3));
 	}
 	MUST(got >= 0 && got <= 1LL << 62 && is_near(got, want * unit, unit));
 }
 
 static void check_duration(const char *text)
 {
-	const char *s = text;
+	const char *s = text + (*text == '+');
 	int64_t got = -1;
 	long double want = 0, part;
 	int r = sv_duration_parse(text, &got);
@@ -73,13 +79,13 @@ static void check_duration(const char *text)
 		return;
 	}
 	MUST(r == 0 && got >= 0 && got <= SV_DURATION_MAX_MS);
-	while (*s && strcmp(text, "0") != 0) {
+	while (*s && strcmp(s, "0") != 0) {
 		MUST(read_number(&s, &part));
 		if (strncmp(s, "ns", 2) == 0)
 			want += part / 1000000, s += 2;
 		else if (strncmp(s, "us", 2) == 0)
 			want += part / 1000, s += 2;
-		else if (strncmp(s, "µs", 3) == 0)
+		else if (strncmp(s, "\u00b5s", 3) == 0 || strncmp(s, "\u03bcs", 3) == 0)
 			want += part / 1000, s += 3;
 		else if (strncmp(s, "ms", 2) == 0)
 			want += part, s += 2;
