@@ -379,14 +379,45 @@ static struct json_object *env_json(const struct sv_manager *m, const struct sv_
 	return o;
 }
 
-static const char *member(struct json_object *o, const char *key)
-{
-	struct json_object *node = NULL;
+/* What POST /v1/env asks for. */
+struct env_request {
+	struct json_object *body; /* has the names */
+	const char *ns, *pod;
+	const char *container; /* NULL: the first one */
+};
 
-	if (!json_object_object_get_ex(o, key, &node) ||
-	    !json_object_is_type(node, json_type_string) || !json_object_get_string_len(node))
-		return NULL;
-	return json_object_get_string(node);
+/* A member that may be left out: *ret stays then. Anything but a name would be taken for that. */
+static int read_name(struct json_object *body, const char *key, const char **ret,
+		     struct sv_err *err)
+{
+	struct json_object *node = json_object_object_get(body, key);
+	const char *name = json_object_get_string(node);
+
+	if (!node)
+		return 0;
+	if (!json_object_is_type(node, json_type_string) || !*name ||
+	    strlen(name) != (size_t)json_object_get_string_len(node))
+		return sv_err_set(err, 1, "%s: expects a name", key);
+	*ret = name;
+	return 0;
+}
+
+/* The body is to be put in either case. Return: 0, > 0 for a bad request, or -ENOMEM. */
+static int read_env_request(const struct sv_api_request *req, struct env_request *ret,
+			    struct sv_err *err)
+{
+	int r;
+
+	*ret = (struct env_request){ .ns = "default" };
+	r = sv_json_parse(req->body ? req->body : "", req->body_len, &ret->body, err, NULL);
+	if (r == 0 && json_object_is_type(ret->body, json_type_object)) {
+		r = read_name(ret->body, "namespace", &ret->ns, err);
+		if (r == 0)
+			r = read_name(ret->body, "pod", &ret->pod, err);
+		if (r == 0)
+			r = read_name(ret->body, "container", &ret->container, err);
+	}
+	return r || ret->pod ? r : sv_err_set(err, 1, "expects an object with a member pod");
 }
 
 bool sv_api_is_env(const struct sv_api_request *req)
@@ -395,23 +426,17 @@ bool sv_api_is_env(const struct sv_api_request *req)
 	       strcmp(req->method, "POST") == 0;
 }
 
-static const char *env_namespace(struct json_object *body)
-{
-	return member(body, "namespace") ? member(body, "namespace") : "default";
-}
-
 int sv_api_lease(const struct sv_api_context *x, const struct sv_api_request *req,
 		 void (*ready)(void *arg), void *arg, struct sv_env_lease *ret)
 {
-	struct json_object *body = NULL;
+	struct env_request asked;
 	int r = 0;
 
 	*ret = (struct sv_env_lease){ 0 };
-	if (sv_json_parse(req->body ? req->body : "", req->body_len, &body, NULL, NULL) == 0 &&
-	    json_object_is_type(body, json_type_object) && member(body, "pod"))
-		r = sv_manager_lease(x->manager, env_namespace(body), member(body, "pod"),
-				     member(body, "container"), ready, arg, ret);
-	json_object_put(body);
+	if (read_env_request(req, &asked, NULL) == 0) /* the answer says what is wrong */
+		r = sv_manager_lease(x->manager, asked.ns, asked.pod, asked.container, ready, arg,
+				     ret);
+	json_object_put(asked.body);
 	return r;
 }
 
@@ -419,10 +444,11 @@ static void answer_env(const struct sv_api_context *x, const struct sv_api_reque
 		       struct sv_api_answer *ret)
 {
 	const struct sv_env_opts opts = { x->config->strict_env_names, x->config->node_name };
-	struct json_object *body = NULL, *o = NULL;
 	const struct sv_desired_pod *pod = NULL;
 	const struct sv_container *c = NULL;
 	sv_autoenv struct sv_env *env = NULL;
+	struct json_object *o = NULL;
+	struct env_request asked;
 	struct sv_err err = { "" };
 	int r;
 
@@ -430,15 +456,14 @@ static void answer_env(const struct sv_api_context *x, const struct sv_api_reque
 		sv_api_error(ret, 403, "", "only root may ask for values");
 		return;
 	}
-	r = sv_json_parse(req->body ? req->body : "", req->body_len, &body, &err, NULL);
-	if (r || !json_object_is_type(body, json_type_object) || !member(body, "pod")) {
-		sv_api_error(ret, r < 0 ? 500 : 400, "",
-			     r ? err.msg : "expects an object with a member pod");
-		json_object_put(body);
+	r = read_env_request(req, &asked, &err);
+	if (r) {
+		sv_api_error(ret, r < 0 ? 500 : 400, "", err.msg);
+		json_object_put(asked.body);
 		return;
 	}
-	r = sv_manager_env(x->manager, env_namespace(body), member(body, "pod"),
-			   member(body, "container"), &opts, &pod, &c, &env, &err);
+	r = sv_manager_env(x->manager, asked.ns, asked.pod, asked.container, &opts, &pod, &c, &env,
+			   &err);
 	if (r == 0) {
 		o = env_json(x->manager, pod->pod, c, env, &err, &r);
 		if (r)
@@ -448,7 +473,7 @@ static void answer_env(const struct sv_api_context *x, const struct sv_api_reque
 	}
 	if (r == 0 && ret->text)
 		sv_manager_handed_out(x->manager, pod, c, env);
-	json_object_put(body);
+	json_object_put(asked.body);
 	if (r == 0)
 		return;
 	if (r == -ENOENT)

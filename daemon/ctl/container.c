@@ -15,6 +15,8 @@ int sv_container_target(int argc, char **argv, struct sv_target *ret)
 
 	if (argc == 0)
 		return sv_fail_usage("say which pod: [NAMESPACE/]POD");
+	if (sv_container_name && !*sv_container_name)
+		return sv_fail_usage("the container of option '-c' is empty");
 	if (strncmp(argv[0], "pod/", 4) == 0)
 		words[1] = argv[0] + 4;
 	return sv_target_parse(2, words, SV_TARGET_POD, true, ret);

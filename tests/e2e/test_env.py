@@ -219,6 +219,12 @@ def a_bad_request_is_refused_and_told():
             check_eq(got, status, "POST %s: %s" % (body, answer))
             if status != 200:
                 check(json.loads(answer)["error"], "a text")
+        for name in ("namespace", "pod", "container"):
+            for wrong in (5, "", "\0", "c\0", [], {}, False):
+                body = json.dumps(dict({"pod": "p"}, **{name: wrong}))
+                got, _, answer = d.client.request("POST", "/v1/env", body)
+                check_eq((got, json.loads(answer)["error"]), (400, name + ": expects a name"),
+                         "POST " + body)
         check_eq(d.client.get("/v1/env")[0], 405, "GET")
 
 
@@ -244,6 +250,7 @@ def containers_are_chosen_by_name():
         check_refused(d, (), 2)
         check_refused(d, ("p", "q"), 2)
         check_refused(d, ("p", "-o", "yaml"), 2)
+        check_refused(d, ("p", "-c", ""), 2, "the container of option '-c' is empty")
 
 
 # ---- missing things (R66, R67, R71) ----------------------------------------------------------
