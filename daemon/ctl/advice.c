@@ -65,30 +65,19 @@ bool sv_problem_is_warning(struct json_object *p)
 	return strcmp(sv_str(p, "severity"), "warning") == 0;
 }
 
-char *sv_problem_file(struct json_object *p)
-{
-	const char *file = sv_str(p, "file"), *source = sv_str(p, "source");
-
-	/* A file may be named as it stands in its directory. */
-	if (*file && *file != '/' && *source == '/')
-		return sv_text("%s/%s", source, file);
-	return sv_text("%s", file);
-}
-
 char *sv_problem_text(struct json_object *p)
 {
 	const char *kind = sv_str(p, "kind"), *ns = sv_str(p, "namespace");
 	const char *name = sv_str(p, "name"), *field = sv_str(p, "field");
-	const char *message = sv_str(p, "message"), *source = sv_str(p, "source");
-	sv_autofree char *file = sv_problem_file(p);
+	const char *message = sv_str(p, "message"), *file = sv_str(p, "file");
 	struct sv_buf b = { 0 };
 
-	if (*file && sv_int(p, "line") > 0)
+	if (sv_int(p, "line") > 0)
 		sv_buf_printf(&b, "%s:%" PRId64 ": ", file, sv_int(p, "line"));
-	else if (*file && sv_int(p, "document") > 0)
+	else if (sv_int(p, "document") > 0)
 		sv_buf_printf(&b, "%s: document %" PRId64 ": ", file, sv_int(p, "document") + 1);
-	else if (*file || *source)
-		sv_buf_printf(&b, "%s: ", *file ? file : source);
+	else
+		sv_buf_printf(&b, "%s: ", file);
 	if (*name)
 		sv_buf_printf(&b, "%s %s%s%s: ", *kind ? kind : "object", ns, *ns ? "/" : "", name);
 	else if (*kind)
@@ -135,24 +124,34 @@ static void advise_kubernetes(struct sv_buf *b, struct json_object *p)
 	}
 }
 
+/* The file, or the directory itself, is not there, or is none: what there is on the way to it tells. */
+static bool is_about_path(const char *reason)
+{
+	static const char *const reasons[] = { "SourceUnavailable", "Unreadable", "NotAFile",
+					       "OutsideDirectory" };
+	size_t i;
+
+	for (i = 0; i < SV_ARRAY_SIZE(reasons); i++)
+		if (strcmp(reason, reasons[i]) == 0)
+			return true;
+	return false;
+}
+
 char *sv_problem_next(struct json_object *p)
 {
-	sv_autofree char *file = sv_problem_file(p);
+	const char *file = sv_str(p, "file"), *reason = sv_str(p, "reason");
 	struct sv_buf b = { 0 };
 
 	if (strcmp(sv_str(p, "source"), "kubernetes") == 0) {
 		advise_kubernetes(&b, p);
 	} else if (strcmp(sv_str(p, "source"), "node") == 0) {
 		sv_buf_puts(&b, "ps -eLo pid,stat,wchan:32,comm | grep secretvold");
-	} else if (strcmp(sv_str(p, "reason"), "TooMany") == 0) {
+	} else if (strcmp(reason, "TooMany") == 0) {
 		sv_buf_puts(&b, "take objects out of the manifests, or raise the limit");
-	} else if (!*file && *sv_str(p, "source") == '/') { /* the directory itself */
-		sv_buf_puts(&b, "ls -ld ");
-		sv_advice_word(&b, sv_str(p, "source"));
-	} else if (!*file) {
-		sv_advice_command(&b);
-		sv_buf_puts(&b, " status -o json");
-	} else if (strcmp(sv_str(p, "reason"), "InsecurePermissions") == 0) {
+	} else if (is_about_path(reason)) {
+		sv_buf_puts(&b, "namei -l ");
+		sv_advice_word(&b, file);
+	} else if (strcmp(reason, "InsecurePermissions") == 0) {
 		sv_buf_puts(&b, "chmod 0600 ");
 		sv_advice_word(&b, file);
 	} else {

@@ -20,7 +20,6 @@ char *sv_advice_describe(struct json_object *volume);
 
 /* Of an element of "problems" in the daemon's status: */
 bool sv_problem_is_warning(struct json_object *problem);
-char *sv_problem_file(struct json_object *problem); /* as it can be opened, "" for none; owned */
 char *sv_problem_text(struct json_object *problem); /* "FILE:LINE: Pod default/x: message"; owned */
 char *sv_problem_next(struct json_object *problem); /* a command that says or does more; owned */
 

@@ -814,7 +814,9 @@ def status_is_not_well_before_every_source_was_read():
         d.args += ["--manifest-dir", missing]
         d.start(wait_ready=False).wait_alive()
         d.wait_status(lambda s: [x["synced"] for x in s["sources"]] == [True, False], "one read")
-        check_in("SYNCED", ctl(d, 5, "status"), "what is there")
+        text = ctl(d, 5, "status")
+        check_in("SYNCED", text, "what is there")
+        check_in("next: namei -l " + missing, text, "what to do about a directory")
         os.mkdir(missing)
         d.wait_status(lambda s: all(x["synced"] for x in s["sources"]), "both read")
         ctl(d, 0, "status")
