@@ -221,6 +221,10 @@ def every_state_and_reason_is_written_down():
     check_eq([w for w in sorted(words) if w not in page], [], "states and reasons not in the page")
     check_eq([w for w in sorted(words) if "`%s`" % w not in readme], [],
              "states and reasons not in the README")
+    block = re.search(r"state = gone(.*?);", read("lib/core/status.c"), re.S).group(1)
+    states = re.search(r"`PodList` items hold .*?`state` \((.*?)\)", readme, re.S).group(1)
+    check_eq(sorted(re.findall(r"`(\w+)`", states)), sorted(re.findall(r'"([A-Z]\w+)"', block)),
+             "states of Pods in the README")
 
 
 @suite.test
