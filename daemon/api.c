@@ -188,20 +188,51 @@ bool sv_api_matches(const char *ns, const char *pod, const char *want_ns, const 
 	return (!want_ns || strcmp(ns, want_ns) == 0) && (!want_pod || strcmp(pod, want_pod) == 0);
 }
 
+/* Volumes by namespace, Pod and name, as people look for them; records are kept by uid. */
+static int compare_volumes(const void *va, const void *vb)
+{
+	const struct sv_actual *a = *(const struct sv_actual *const *)va,
+			       *b = *(const struct sv_actual *const *)vb;
+	int r = strcmp(a->ns, b->ns);
+
+	if (r == 0)
+		r = strcmp(a->pod, b->pod);
+	if (r == 0)
+		r = strcmp(a->volume, b->volume);
+	return r ? r : strcmp(a->id, b->id);
+}
+
+static void each_volume(const struct sv_manager *m, const char *ns, const char *pod,
+			void (*fn)(void *arg, struct json_object *o), void *arg)
+{
+	const struct sv_status_env env = sv_manager_now(m);
+	const struct sv_strmap *records = &m->actuals.records;
+	sv_autofree const struct sv_actual **found = calloc(records->n + 1, sizeof(*found));
+	size_t i, n = 0;
+
+	if (!found) {
+		fn(arg, NULL);
+		return;
+	}
+	for (i = 0; i < records->n; i++) {
+		const struct sv_actual *a = records->entries[i].value;
+
+		if (sv_api_matches(a->ns, a->pod, ns, pod))
+			found[n++] = a;
+	}
+	qsort(found, n, sizeof(*found), compare_volumes);
+	for (i = 0; i < n; i++)
+		fn(arg, sv_status_volume(&m->desired, found[i], &env));
+}
+
 void sv_api_each(const struct sv_manager *m, enum sv_topic topic, const char *ns, const char *pod,
 		 void (*fn)(void *arg, struct json_object *o), void *arg)
 {
-	const struct sv_status_env env = sv_manager_now(m);
 	size_t i;
 
 	switch (topic) {
 	case SV_TOPIC_VOLUMES:
-		for (i = 0; i < m->actuals.records.n; i++) {
-			const struct sv_actual *a = m->actuals.records.entries[i].value;
-
-			if (sv_api_matches(a->ns, a->pod, ns, pod))
-				fn(arg, sv_status_volume(&m->desired, a, &env));
-		}
+		each_volume(m, ns, pod, fn, arg);
 		break;
 	case SV_TOPIC_PODS:
 		sv_manager_each_pod(m, fn, arg);
@@ -217,32 +248,14 @@ static void add_item(void *arg, struct json_object *o)
 	sv_json_append(arg, o);
 }
 
-/* Volumes by namespace, Pod and name, as people look for them; records are kept by uid. */
-static int compare_volumes(const void *a, const void *b)
-{
-	static const char *const keys[] = { "namespace", "pod", "volume", "path" };
-	struct json_object *x = *(struct json_object *const *)a,
-			   *y = *(struct json_object *const *)b;
-	size_t i;
-	int r = 0;
-
-	for (i = 0; i < SV_ARRAY_SIZE(keys) && r == 0; i++)
-		r = strcmp(json_object_get_string(json_object_object_get(x, keys[i])),
-			   json_object_get_string(json_object_object_get(y, keys[i])));
-	return r;
-}
-
 static void answer_list(const struct sv_api_context *x, const struct sv_api_request *req,
 			enum sv_topic topic, const char *kind, struct sv_api_answer *ret)
 {
 	struct json_object *items, *o = sv_status_list(kind, &items);
 
-	if (o) {
+	if (o)
 		sv_api_each(x->manager, topic, sv_api_argument(req, "namespace"),
 			    sv_api_argument(req, "pod"), add_item, items);
-		if (topic == SV_TOPIC_VOLUMES && sv_json_is_whole(o))
-			json_object_array_sort(items, compare_volumes);
-	}
 	answer_json(ret, 200, o);
 }
 

@@ -49,7 +49,10 @@ bool sv_api_is_env(const struct sv_api_request *req);
 int sv_api_lease(const struct sv_api_context *x, const struct sv_api_request *req,
 		 void (*ready)(void *arg), void *arg, struct sv_env_lease *ret);
 
-/* The JSON of every object of a topic; for volumes those of a namespace and Pod, NULL for all. */
+/*
+ * The JSON of every object of a topic; for volumes those of a namespace and Pod, NULL for all, by
+ * namespace, Pod and name. @fn gets NULL where there is no memory.
+ */
 void sv_api_each(const struct sv_manager *m, enum sv_topic topic, const char *ns, const char *pod,
 		 void (*fn)(void *arg, struct json_object *o), void *arg);
 bool sv_api_matches(const char *ns, const char *pod, const char *want_ns, const char *want_pod);

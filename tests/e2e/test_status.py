@@ -481,13 +481,18 @@ def until_synced(watch):
 @suite.test
 def a_watch_tells_what_is_and_what_changes():
     with sample_daemon() as d:
+        d.put_objects("a.yaml", pod("a", {"v": "s"}, uid="z"), pod("z", {"v": "s"}, uid="a"))
+        for name in ("a", "z"):
+            d.wait_published("default", name, "v")
         w = d.watch("/v1/volumes")
         first = until_synced(w)
         check_eq({e["type"] for e in first}, {"ADDED"}, "types before SYNCED")
-        check_eq(sorted((e["object"]["namespace"], e["object"]["pod"], e["object"]["volume"])
-                        for e in first),
-                 [("default", "p", "v"), ("default", "p", "w"), ("default", "q", "v"),
-                  ("other", "p", "v")], "objects before SYNCED")
+        check_eq([(e["object"]["namespace"], e["object"]["pod"], e["object"]["volume"])
+                  for e in first],
+                 [("default", "a", "v"), ("default", "p", "v"), ("default", "p", "w"),
+                  ("default", "q", "v"), ("default", "z", "v"), ("other", "p", "v")],
+                 "objects before SYNCED")
+        check_eq([e["object"] for e in first], d.volumes(), "objects of a list")
         d.put_objects("new.yaml", pod("new", {"v": "s"}))
         types = []
         for event in w:
