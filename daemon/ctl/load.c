@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 struct place {
 	char *key; /* "NS/NAME" */
@@ -172,9 +171,8 @@ static void note_places(struct sv_load *l, const char *file, const struct sv_man
 	}
 }
 
-/* The text of a file into the catalog. Return: 0 or -ENOMEM. */
-static int load_text(struct sv_load *l, const char *path, const struct sv_bytes *text,
-		     int64_t now_ms)
+/* The text of a file into the catalog; nobody knows since when it is so. Return: 0 or -ENOMEM. */
+static int load_text(struct sv_load *l, const char *path, const struct sv_bytes *text)
 {
 	static const struct sv_decode_opts opts = { false, false };
 	sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
@@ -186,21 +184,21 @@ static int load_text(struct sv_load *l, const char *path, const struct sv_bytes 
 
 	if (text->len > SV_LOAD_MANIFEST_MAX)
 		return sv_catalog_fail(l->catalog, path, 0, "TooLarge", "is over the limit of 4Mi",
-				       now_ms);
+				       0);
 	/* A file of another name was asked for by that name, so it is one. */
 	if (!sv_manifest_format(base ? base + 1 : path, &format))
 		format = SV_FORMAT_YAML;
 	r = sv_manifest_parse((const char *)text->ptr, text->len, format, &opts, &m, &err, &line);
 	if (r > 0)
-		return sv_catalog_fail(l->catalog, path, line, "InvalidManifest", err.msg, now_ms);
+		return sv_catalog_fail(l->catalog, path, line, "InvalidManifest", err.msg, 0);
 	if (r < 0)
 		return r;
 	note_places(l, path, &m);
 	/* Who may read the file here says nothing about where it will be installed: not exposed. */
-	return sv_catalog_set(l->catalog, path, &m, false, now_ms, NULL);
+	return sv_catalog_set(l->catalog, path, &m, false, 0, NULL);
 }
 
-static int load_file(struct sv_load *l, const char *path, int64_t now_ms)
+static int load_file(struct sv_load *l, const char *path)
 {
 	struct sv_bytes text = { NULL, 0 };
 	int r;
@@ -210,72 +208,51 @@ static int load_file(struct sv_load *l, const char *path, int64_t now_ms)
 		sv_bytes_wipe(&text);
 		return sv_fail(SV_EXIT_FAILED, "cannot read '%s': %s", path, strerror(-r));
 	}
-	r = load_text(l, path, &text, now_ms);
+	r = load_text(l, path, &text);
 	sv_bytes_wipe(&text);
 	if (r < 0)
 		sv_no_memory();
 	return 0;
 }
 
-static void add_finding(struct sv_load *l, const struct sv_finding *f)
+static void add_finding(void *load, const struct sv_problem *p)
 {
-	struct sv_findings *all = &l->findings;
+	struct sv_findings *all = &((struct sv_load *)load)->findings;
+	struct sv_problem *f;
 
 	all->items = grow(all->items, all->n, sizeof(*all->items));
-	all->items[all->n++] = (struct sv_finding){
-		.file = sv_text("%s", f->file),
-		.line = f->line,
-		.kind = sv_text("%s", f->kind),
-		.ns = sv_text("%s", f->ns),
-		.name = sv_text("%s", f->name),
-		.field = sv_text("%s", f->field),
-		.category = sv_text("%s", f->category),
-		.reason = sv_text("%s", f->reason),
-		.message = sv_text("%s", f->message),
-		.warning = f->warning,
-	};
-}
-
-static void on_problem(void *arg, const struct sv_problem *p)
-{
-	struct sv_finding f = {
-		.file = (char *)p->file,
-		.line = p->line,
-		.kind = (char *)p->kind,
-		.ns = (char *)p->ns,
-		.name = (char *)p->name,
-		.field = (char *)p->field,
-		.category = (char *)p->category,
-		.reason = (char *)p->reason,
-		.message = (char *)p->message,
-		.warning = p->warning,
-	};
-
-	add_finding(arg, &f);
+	f = &all->items[all->n++];
+	*f = *p;
+	f->file = sv_text("%s", p->file);
+	f->kind = sv_text("%s", p->kind);
+	f->ns = sv_text("%s", p->ns);
+	f->name = sv_text("%s", p->name);
+	f->field = sv_text("%s", p->field);
+	f->category = sv_text("%s", p->category);
+	f->reason = sv_text("%s", p->reason);
+	f->message = sv_text("%s", p->message);
 }
 
 int sv_load(const struct sv_list *paths, struct sv_load *ret)
 {
 	struct inputs in = { NULL, 0 };
-	struct timespec now;
 	size_t i;
 	int r;
 
 	*ret = (struct sv_load){ 0 };
 	if (paths->n == 0)
 		return sv_fail_usage("say which files: -f FILE or -f DIR");
-	(void)clock_gettime(CLOCK_REALTIME, &now);
 	if (sv_catalog_new(NULL, NULL, &ret->catalog) < 0)
 		sv_no_memory();
 	r = find_inputs(paths, &in);
 	for (i = 0; i < in.n && r == 0; i++)
-		r = load_file(ret, in.items[i].path, (int64_t)now.tv_sec * 1000);
+		r = load_file(ret, in.items[i].path);
 	for (i = 0; i < in.n; i++)
 		free(in.items[i].path);
 	free(in.items);
 	if (r)
 		return r;
-	sv_catalog_each_problem(ret->catalog, on_problem, ret);
+	sv_catalog_each_problem(ret->catalog, add_finding, ret);
 	sv_load_sort(ret);
 	return 0;
 }
@@ -294,13 +271,13 @@ void sv_load_done(struct sv_load *l)
 	}
 	sv_strmap_done(&l->places);
 	for (i = 0; i < l->findings.n; i++) {
-		struct sv_finding *f = &l->findings.items[i];
-		char *texts[] = { f->file,  f->kind,     f->ns,     f->name,
-				  f->field, f->category, f->reason, f->message };
+		const struct sv_problem *f = &l->findings.items[i];
+		const char *texts[] = { f->file,  f->kind,     f->ns,     f->name,
+					f->field, f->category, f->reason, f->message };
 		size_t k;
 
 		for (k = 0; k < SV_ARRAY_SIZE(texts); k++)
-			free(texts[k]);
+			free((char *)texts[k]);
 	}
 	free(l->findings.items);
 	*l = (struct sv_load){ 0 };
@@ -314,13 +291,7 @@ void sv_load_find(struct sv_load *l, const struct sv_pod *pod, const char *reaso
 	sv_autofree char *key = sv_text("%s/%s", pod->ns, pod->name);
 	const struct place *p = sv_strmap_get(&l->places, key);
 	sv_autobuf struct sv_buf b = { 0 };
-	struct sv_finding f = { .file = (char *)"",
-				.kind = (char *)"Pod",
-				.ns = pod->ns,
-				.name = pod->name,
-				.field = (char *)"",
-				.category = (char *)"",
-				.reason = (char *)reason };
+	struct sv_problem f = sv_problem_about("manifest", p ? p->file : "");
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -328,16 +299,17 @@ void sv_load_find(struct sv_load *l, const struct sv_pod *pod, const char *reaso
 	va_end(ap);
 	if (b.failed)
 		sv_no_memory();
-	if (p) {
-		f.file = p->file;
-		f.line = p->line;
-	}
-	f.message = b.ptr ? b.ptr : (char *)"";
+	f.line = p ? p->line : 0;
+	f.kind = "Pod";
+	f.ns = pod->ns;
+	f.name = pod->name;
+	f.reason = reason;
+	f.message = b.ptr ? b.ptr : "";
 	add_finding(l, &f);
 }
 
 struct ranked {
-	struct sv_finding f;
+	struct sv_problem f;
 	size_t i;
 };
 
@@ -379,7 +351,7 @@ const char *sv_without_line(const char *message, unsigned line)
 	return line && strncmp(message, prefix, n) == 0 ? message + n : message;
 }
 
-char *sv_finding_text(const struct sv_finding *f)
+char *sv_finding_text(const struct sv_problem *f)
 {
 	struct sv_buf b = { 0 };
 	char *text;

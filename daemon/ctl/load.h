@@ -13,18 +13,8 @@
 #define SV_LOAD_VOLUME_MAX ((size_t)16 << 20) /* bytes: the daemon's default limits */
 #define SV_LOAD_MANIFEST_MAX ((size_t)4 << 20)
 
-/* A complaint as it is printed. Owned. */
-struct sv_finding {
-	char *file;
-	unsigned line;          /* 0: unknown */
-	char *kind, *ns, *name; /* "" where they do not apply */
-	char *field, *category, *reason;
-	char *message;
-	bool warning;
-};
-
 struct sv_findings {
-	struct sv_finding *items;
+	struct sv_problem *items; /* their strings are owned, but for the source; since 0 */
 	size_t n;
 };
 
@@ -54,7 +44,7 @@ void sv_load_find(struct sv_load *l, const struct sv_pod *pod, const char *reaso
 void sv_load_sort(struct sv_load *l);
 
 /* "FILE:LINE: Pod default/x: message"; owned by the caller, not escaped. */
-char *sv_finding_text(const struct sv_finding *f);
+char *sv_finding_text(const struct sv_problem *f);
 
 /* The message without "line N: ", where the line stands in front of it anyway; borrowed. */
 const char *sv_without_line(const char *message, unsigned line);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../lib/core/reconcile.h"
+#include "../../lib/core/status.h"
 #include "load.h"
 #include "print.h"
 
@@ -20,204 +21,86 @@ struct render {
 	char *ns_buf;
 	bool found, refused;
 	struct json_object *items; /* for JSON, else NULL */
+	struct sv_desired desired; /* for JSON: the Pods shown, and their Secrets */
 };
 
 /* A Pod's volume and what would become of it. */
 struct result {
 	const struct sv_pod *pod;
 	const struct sv_volume *vol;
-	const char *state, *reason, *message;
-	const struct sv_plan *plan; /* NULL unless Published */
+	enum sv_state state;
+	const char *reason, *message;
+	struct sv_plan *plan; /* NULL unless Published */
 };
-
-/* ---- JSON, in the shape of the status --------------------------------------------------- */
-
-static void put(struct json_object *o, const char *key, struct json_object *value)
-{
-	if (!value || json_object_object_add(o, key, value) < 0)
-		sv_no_memory();
-}
-
-static void put_text(struct json_object *o, const char *key, const char *value)
-{
-	put(o, key, json_object_new_string(value));
-}
-
-static void put_int(struct json_object *o, const char *key, int64_t value)
-{
-	put(o, key, json_object_new_int64(value));
-}
-
-static void put_bool(struct json_object *o, const char *key, bool value)
-{
-	put(o, key, json_object_new_boolean(value));
-}
-
-static struct json_object *new_object(void)
-{
-	struct json_object *o = json_object_new_object();
-
-	if (!o)
-		sv_no_memory();
-	return o;
-}
-
-static struct json_object *new_array(void)
-{
-	struct json_object *a = json_object_new_array();
-
-	if (!a)
-		sv_no_memory();
-	return a;
-}
-
-static struct json_object *add_object(struct json_object *array)
-{
-	struct json_object *o = new_object();
-
-	if (json_object_array_add(array, o) < 0)
-		sv_no_memory();
-	return o;
-}
 
 static int64_t group_of(const struct sv_plan *plan)
 {
 	return plan->fs_group >= 0 ? plan->fs_group : 0;
 }
 
-static void put_mode(struct json_object *o, mode_t mode)
-{
-	char text[16];
+/* ---- JSON: what the daemon would show ---------------------------------------------------- */
 
-	(void)snprintf(text, sizeof(text), "%04o", (unsigned)mode);
-	put_text(o, "mode", text);
+static void know_secret(struct render *r, const char *ns, const char *name)
+{
+	struct sv_secret *s = sv_catalog_secret(r->load.catalog, ns, name);
+	const struct sv_desired_secret *rec =
+		sv_desired_secret(&r->desired, SV_ORIGIN_MANIFEST, ns, name);
+
+	if (s && !(rec && rec->secret) &&
+	    sv_desired_put_secret(&r->desired, SV_ORIGIN_MANIFEST, s, 0) < 0)
+		sv_no_memory();
 }
 
-static struct json_object *json_secrets(struct sv_load *l, const struct result *r)
+/* The Pod and its Secrets as the daemon would know them. */
+static void know(struct render *r, struct sv_pod *pod)
 {
-	struct json_object *list = new_array();
-	size_t i;
-
-	for (i = 0; i < r->vol->n_sources; i++) {
-		const struct sv_secret_source *s = &r->vol->sources[i];
-		const struct sv_secret *found = sv_catalog_secret(l->catalog, r->pod->ns, s->name);
-		struct json_object *o = add_object(list);
-
-		put_text(o, "name", s->name);
-		put_text(o, "resourceVersion", found ? found->resource_version : "");
-		put_bool(o, "optional", s->optional);
-		put_bool(o, "found", found != NULL);
-	}
-	return list;
-}
-
-static struct json_object *json_files(const struct sv_plan *plan)
-{
-	struct json_object *list = new_array();
-	size_t i;
-
-	for (i = 0; plan && i < plan->n_files; i++) {
-		const struct sv_plan_file *f = &plan->files[i];
-		struct json_object *o = add_object(list);
-
-		put_text(o, "path", f->path);
-		put_text(o, "secret", f->secret);
-		put_text(o, "key", f->key);
-		put_mode(o, f->mode);
-		put_int(o, "uid", 0);
-		put_int(o, "gid", group_of(plan));
-		put_int(o, "size", (int64_t)f->size);
-	}
-	return list;
-}
-
-static struct json_object *json_directories(const struct sv_plan *plan)
-{
-	struct json_object *list = new_array();
-	size_t i;
-
-	for (i = 0; plan && i < plan->n_dirs; i++) {
-		struct json_object *o = add_object(list);
-
-		put_text(o, "path", plan->dirs[i]);
-		put_mode(o, sv_plan_dir_mode(plan));
-	}
-	return list;
-}
-
-static struct json_object *json_mounts(const struct result *r)
-{
-	struct json_object *list = new_array();
 	size_t i, k;
 
-	for (i = 0; i < r->pod->n_containers; i++) {
-		const struct sv_container *c = &r->pod->containers[i];
-
-		for (k = 0; k < c->n_mounts; k++) {
-			const struct sv_mount *m = &c->mounts[k];
-			struct json_object *o;
-
-			if (strcmp(m->volume, r->vol->name) != 0)
-				continue;
-			o = add_object(list);
-			put_text(o, "container", c->name);
-			put_text(o, "mountPath", m->path);
-			put_bool(o, "readOnly", m->read_only);
-			put_text(o, "subPath", *m->sub_path ? m->sub_path : m->sub_path_expr);
-		}
-	}
-	return list;
+	if (sv_desired_put_pod(&r->desired, SV_ORIGIN_MANIFEST, pod, 0) < 0)
+		sv_no_memory();
+	for (i = 0; i < pod->n_volumes; i++)
+		for (k = 0; k < pod->volumes[i].n_sources; k++)
+			know_secret(r, pod->ns, pod->volumes[i].sources[k].name);
 }
 
-static const char *type_of(const struct sv_volume *vol)
-{
-	return vol->type == SV_VOLUME_PROJECTED ? "projected" : "secret";
-}
-
+/* A volume before it is published: what only a daemon knows is not there. */
 static void add_json(struct render *r, const struct result *res)
 {
-	struct json_object *o = add_object(r->items);
-	sv_autofree char *path = sv_text("%s/pods/%s/volumes/kubernetes.io~%s/%s", ROOT_DIR,
-					 res->pod->uid, type_of(res->vol), res->vol->name);
+	const struct sv_status_env env = { .root = ROOT_DIR };
+	sv_autofree char *id = sv_desired_id(res->pod, res->vol);
+	struct sv_actual a = {
+		.id = id,
+		.ns = res->pod->ns,
+		.pod = res->pod->name,
+		.volume = res->vol->name,
+		.uid = res->pod->uid,
+		.type = res->vol->type,
+		.origin = SV_ORIGIN_MANIFEST,
+		.state = res->state,
+		.reason = res->reason,
+		.message = (char *)res->message,
+		.last_error = res->state == SV_STATE_REFUSED ? (char *)res->message : NULL,
+		.plan = res->plan,
+		.mounted = res->plan != NULL,
+		.input = true,
+	};
 
-	put_text(o, "namespace", res->pod->ns);
-	put_text(o, "pod", res->pod->name);
-	put_text(o, "podUid", res->pod->uid);
-	put_text(o, "volume", res->vol->name);
-	put_text(o, "type", type_of(res->vol));
-	put_text(o, "source", sv_origin_name(SV_ORIGIN_MANIFEST));
-	put_text(o, "state", res->state);
-	put_text(o, "reason", res->reason);
-	put_text(o, "message", res->message);
-	put_text(o, "path", path);
-	put(o, "secrets", json_secrets(&r->load, res));
-	put(o, "files", json_files(res->plan));
-	put(o, "directories", json_directories(res->plan));
-	put(o, "mounts", json_mounts(res));
+	if (!id)
+		sv_no_memory();
+	sv_json_append(r->items, sv_status_volume(&r->desired, &a, &env));
 }
 
-static void put_problems(struct json_object *list, const struct sv_load *l)
+static void print_json(struct json_object *list, const struct sv_load *l)
 {
-	struct json_object *problems = new_array();
+	struct json_object *problems = json_object_new_array();
 	size_t i;
 
-	for (i = 0; i < l->findings.n; i++) {
-		const struct sv_finding *f = &l->findings.items[i];
-		struct json_object *o = add_object(problems);
-
-		put_text(o, "source", sv_origin_name(SV_ORIGIN_MANIFEST));
-		put_text(o, "file", f->file);
-		put_int(o, "line", f->line);
-		put_text(o, "kind", f->kind);
-		put_text(o, "namespace", f->ns);
-		put_text(o, "name", f->name);
-		put_text(o, "field", f->field);
-		put_text(o, "category", f->category);
-		put_text(o, "severity", f->warning ? "warning" : "error");
-		put_text(o, "reason", f->reason);
-		put_text(o, "message", f->message);
-	}
-	put(list, "problems", problems);
+	for (i = 0; i < l->findings.n; i++)
+		sv_json_append(problems, sv_status_problem(&l->findings.items[i]));
+	sv_json_add(list, "problems", problems);
+	if (!sv_json_is_whole(list))
+		sv_no_memory();
+	sv_print_tree(list, false);
 }
 
 /* ---- words ------------------------------------------------------------------------------ */
@@ -227,11 +110,11 @@ static void show(const struct result *r)
 	static const char *const heads[] = { "PATH", "MODE", "OWNER", "SIZE", "FROM", NULL };
 	sv_autofree char *name = sv_text("%s/%s/%s", r->pod->ns, r->pod->name, r->vol->name);
 	sv_autofree char *shown = sv_printable(name), *message = sv_printable(r->message);
-	const char *colour = sv_colour_of(r->state);
+	const char *state = sv_state_name(r->state), *colour = sv_colour_of(state);
 	sv_autotable struct sv_table t = { 0 };
 	size_t i;
 
-	printf("volume %s: %s%s%s", shown, colour, r->state, sv_colour_end(colour));
+	printf("volume %s: %s%s%s", shown, colour, state, sv_colour_end(colour));
 	if (*r->reason)
 		printf(" (%s)", r->reason);
 	printf("%s%s\n", *message ? ": " : "", message);
@@ -262,7 +145,7 @@ static void show(const struct result *r)
 static void render_volume(struct render *r, const struct sv_pod *pod, const struct sv_volume *vol)
 {
 	struct result res = {
-		.pod = pod, .vol = vol, .state = "Published", .reason = "", .message = ""
+		.pod = pod, .vol = vol, .state = SV_STATE_PUBLISHED, .reason = "", .message = ""
 	};
 	sv_autoplan struct sv_plan *plan = NULL;
 	sv_autofree char *words = NULL;
@@ -270,7 +153,7 @@ static void render_volume(struct render *r, const struct sv_pod *pod, const stru
 	int rc;
 
 	if (!sv_pod_mounts(pod, vol->name)) {
-		res.state = "Unused";
+		res.state = SV_STATE_UNUSED;
 		res.message = "no container mounts it";
 	} else {
 		rc = sv_plan_make(pod, vol, SV_LOAD_VOLUME_MAX, sv_load_secret, &r->load, &plan,
@@ -278,7 +161,7 @@ static void render_volume(struct render *r, const struct sv_pod *pod, const stru
 		if (rc < 0)
 			sv_no_memory();
 		if (rc > 0) {
-			res.state = "Refused";
+			res.state = SV_STATE_REFUSED;
 			res.reason = sv_reconcile_reason(rc);
 			res.message = err.msg;
 			r->refused = true;
@@ -307,6 +190,8 @@ static void render_pod(void *arg, struct sv_pod *pod)
 	if (r->name && strcmp(r->name, pod->name) != 0)
 		return;
 	r->found = true;
+	if (r->items)
+		know(r, pod);
 	for (i = 0; i < pod->n_volumes && !pod->terminated; i++) {
 		if (pod->volumes[i].type == SV_VOLUME_OTHER)
 			continue;
@@ -324,7 +209,7 @@ static void render_pod(void *arg, struct sv_pod *pod)
 }
 
 /* Is it about the Pod that the user asked for, or about anything if no Pod was named? */
-static bool is_wanted(const struct render *r, const struct sv_finding *f)
+static bool is_wanted(const struct render *r, const struct sv_problem *f)
 {
 	if (r->ns && strcmp(r->ns, f->ns) != 0)
 		return false;
@@ -340,7 +225,7 @@ static void show_findings(struct render *r)
 	size_t i;
 
 	for (i = 0; i < r->load.findings.n; i++) {
-		const struct sv_finding *f = &r->load.findings.items[i];
+		const struct sv_problem *f = &r->load.findings.items[i];
 		sv_autofree char *text = sv_finding_text(f);
 		sv_autofree char *shown = sv_printable(text);
 		bool wanted = is_wanted(r, f);
@@ -363,18 +248,14 @@ static int render(struct render *r, bool json)
 	if (code)
 		return code;
 	if (json) {
-		list = new_object();
-		put_text(list, "apiVersion", "secretvold/v1");
-		put_text(list, "kind", "VolumeList");
-		r->items = new_array();
-		put(list, "items", r->items);
+		list = sv_status_list("VolumeList", &r->items);
+		if (!list)
+			sv_no_memory();
 	}
 	sv_catalog_each_pod(r->load.catalog, render_pod, r);
-	if (json) {
-		put_problems(list, &r->load);
-		sv_print_tree(list, false);
-		json_object_put(list);
-	}
+	if (json)
+		print_json(list, &r->load);
+	json_object_put(list);
 	(void)sv_flush();
 	show_findings(r);
 	if (r->name && !r->found)
@@ -410,7 +291,9 @@ static int run(int argc, char **argv)
 			r.ns = "default";
 		}
 	}
+	sv_desired_init(&r.desired, NULL, NULL);
 	code = render(&r, out == 1);
+	sv_desired_done(&r.desired);
 	sv_load_done(&r.load);
 	free(r.ns_buf);
 	return code;

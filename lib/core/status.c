@@ -59,6 +59,22 @@ static struct json_object *files_of(const struct sv_plan *plan)
 	return list;
 }
 
+/* Mountpoints of other volumes that lie below this one. */
+static struct json_object *directories_of(const struct sv_plan *plan)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; list && plan && i < plan->n_dirs; i++) {
+		struct json_object *o = json_object_new_object();
+
+		sv_json_text(o, "path", plan->dirs[i]);
+		add_mode(o, sv_plan_dir_mode(plan));
+		sv_json_append(list, o);
+	}
+	return list;
+}
+
 static struct json_object *secrets_of(const struct sv_desired *d, const struct sv_wanted *w)
 {
 	struct json_object *list = json_object_new_array();
@@ -190,6 +206,7 @@ struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv
 	sv_json_text(o, "path", path);
 	sv_json_add(o, "secrets", secrets_of(d, w));
 	sv_json_add(o, "files", files_of(a->mounted ? a->plan : NULL));
+	sv_json_add(o, "directories", directories_of(a->mounted ? a->plan : NULL));
 	sv_json_add(o, "items", items_of(d, w));
 	sv_json_add(o, "keptSecrets", kept_of(d, w));
 	sv_json_add(o, "mounts", mounts_of(w));

@@ -791,6 +791,29 @@ def ctl_offline():
 
 
 @suite.test
+def ctl_render_has_what_the_daemon_shows():
+    with sample_daemon() as d:
+        p = pod("inner", {"v": {"secretName": "s", "items": [{"key": "a", "path": "x/y"}]}})
+        p["spec"]["containers"][0]["volumeMounts"] += [
+            {"name": "v", "mountPath": "/v/deep", "readOnly": False, "subPathExpr": "x"}]
+        d.put_objects("inner.yaml", p, secret("BAD"))
+        d.wait_published("default", "inner", "v")
+        made = json.loads(d.ctl("render", "-f", d.manifest_dir, "-o", "json").stdout)
+        shown = {"items": d.volumes(), "problems": d.problems()}
+        for volume in shown["items"]:
+            volume.update(path=volume["path"].replace(d.root, "/run/secretvold"), generation=0,
+                          publishedAt=None, updatedAt=None, swapSafe="",
+                          wantedGeneration=volume["wantedGeneration"] and 1)
+            if volume["state"] == "Unused":
+                volume["message"] = "no container mounts it"
+        for problem in shown["problems"]:
+            problem["since"] = None
+        for key, objects in shown.items():
+            check(objects, "no " + key)
+            check_eq([list(o.items()) for o in made[key]], [list(o.items()) for o in objects], key)
+
+
+@suite.test
 def ctl_exit_codes():
     with Daemon(start=False) as d:
         for args in (("status",), ("get", "volumes"), ("describe", "pod", "p"), ("events",),
