@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../../lib/node/fsutil.h"
+
 struct place {
 	char *key; /* "NS/NAME" */
 	char *file;
@@ -52,7 +54,24 @@ static void add_input(struct inputs *in, char *path, const struct stat *st)
 	in->items[in->n++] = (struct input){ path, st->st_dev, st->st_ino };
 }
 
-static int add_directory(struct inputs *in, const char *path)
+/* One name of a directory, taken as the daemon takes it. */
+static void add_entry(struct sv_load *l, struct inputs *in, int dirfd, const char *name, char *path)
+{
+	sv_autoclose int fd = -1;
+	struct sv_err err = { "" };
+	const char *reason;
+	struct stat st;
+
+	if (sv_find_manifest(dirfd, name, &fd, &st, &reason, &err) == 0) {
+		add_input(in, path, &st);
+		return;
+	}
+	if (sv_catalog_fail(l->catalog, path, 0, reason, err.msg, 0) < 0)
+		sv_no_memory();
+	free(path);
+}
+
+static int add_directory(struct sv_load *l, struct inputs *in, const char *path)
 {
 	DIR *dir = opendir(path);
 	struct dirent *e;
@@ -64,15 +83,12 @@ static int add_directory(struct inputs *in, const char *path)
 		len--;
 	for (errno = 0; (e = readdir(dir)); errno = 0) {
 		enum sv_format format;
-		struct stat st;
 
-		if (!sv_manifest_format(e->d_name, &format) ||
-		    fstatat(dirfd(dir), e->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode))
+		if (!sv_manifest_format(e->d_name, &format))
 			continue;
-		add_input(in,
+		add_entry(l, in, dirfd(dir), e->d_name,
 			  sv_text("%.*s%s%s", (int)len, path, path[len - 1] == '/' ? "" : "/",
-				  e->d_name),
-			  &st);
+				  e->d_name));
 		n++;
 	}
 	if (errno) {
@@ -95,7 +111,7 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct input *)a)->path, ((const struct input *)b)->path);
 }
 
-static int find_inputs(const struct sv_list *paths, struct inputs *in)
+static int find_inputs(struct sv_load *l, const struct sv_list *paths, struct inputs *in)
 {
 	size_t i;
 	int r = 0;
@@ -108,7 +124,7 @@ static int find_inputs(const struct sv_list *paths, struct inputs *in)
 			return sv_fail(SV_EXIT_FAILED, "cannot read '%s': %s", path,
 				       strerror(errno));
 		if (S_ISDIR(st.st_mode))
-			r = add_directory(in, path);
+			r = add_directory(l, in, path);
 		else
 			add_input(in, sv_text("%s", path), &st);
 	}
@@ -244,7 +260,7 @@ int sv_load(const struct sv_list *paths, struct sv_load *ret)
 		return sv_fail_usage("say which files: -f FILE or -f DIR");
 	if (sv_catalog_new(NULL, NULL, &ret->catalog) < 0)
 		sv_no_memory();
-	r = find_inputs(paths, &in);
+	r = find_inputs(ret, paths, &in);
 	for (i = 0; i < in.n && r == 0; i++)
 		r = load_file(ret, in.items[i].path);
 	for (i = 0; i < in.n; i++)

@@ -323,29 +323,6 @@ static void note_gone(struct source_dir *s, struct file *f)
 		look_later(s, f, SV_SETTLE_MS);
 }
 
-/* Return: 0, or a negated errno. Complaints about a file are made of @reason and @err. */
-static int find_text(const struct file *f, int *path_fd, struct stat *st, const char **reason,
-		     struct sv_err *err)
-{
-	/* Links within the directory are followed: ..data of a ConfigMap that is mounted. */
-	*path_fd = sv_open_inside(f->dir->fd, f->name, O_PATH);
-	*reason = "Unreadable";
-	if (*path_fd == -EXDEV) {
-		*reason = "OutsideDirectory";
-		sv_err_set(err, 0, "is a symbolic link that leads out of the directory");
-		return -EXDEV;
-	}
-	if (*path_fd < 0)
-		return sv_err_set(err, *path_fd, "cannot open");
-	if (fstat(*path_fd, st) < 0)
-		return sv_err_set(err, -errno, "cannot look at it");
-	if (S_ISREG(st->st_mode))
-		return 0;
-	*reason = "NotAFile";
-	sv_err_set(err, 0, "is not a plain file");
-	return -EINVAL;
-}
-
 static int open_text(int path_fd, const char **reason, struct sv_err *err)
 {
 	char proc[64];
@@ -395,7 +372,7 @@ static void read_file(struct source_dir *s, struct file *f)
 
 	if (f->dir->fd < 0)
 		return; /* the directory is away: what was read last stays */
-	r = find_text(f, &path_fd, &st, &reason, &err);
+	r = sv_find_manifest(f->dir->fd, f->name, &path_fd, &st, &reason, &err);
 	if (r == -ENOENT && fstatat(f->dir->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		note_gone(s, f);
 		return;
@@ -475,7 +452,7 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 
 	if (f->dir->fd < 0)
 		return sv_err_set(err, NO_VALUES, "its directory is away");
-	r = find_text(f, &path_fd, &st, &reason, err);
+	r = sv_find_manifest(f->dir->fd, f->name, &path_fd, &st, &reason, err);
 	if (r < 0)
 		return is_trouble(-r) ? r : failure ? NO_VALUES : CHANGED;
 	id = sv_identity_of(&st);

@@ -50,6 +50,27 @@ int sv_open_inside(int dirfd, const char *path, int flags)
 	return open_how(dirfd, path, flags, 0);
 }
 
+int sv_find_manifest(int dirfd, const char *name, int *path_fd, struct stat *st,
+		     const char **reason, struct sv_err *err)
+{
+	*path_fd = sv_open_inside(dirfd, name, O_PATH);
+	*reason = "Unreadable";
+	if (*path_fd == -EXDEV) {
+		*reason = "OutsideDirectory";
+		sv_err_set(err, 0, "is a symbolic link that leads out of the directory");
+		return -EXDEV;
+	}
+	if (*path_fd < 0)
+		return sv_err_set(err, *path_fd, "cannot open");
+	if (fstat(*path_fd, st) < 0)
+		return sv_err_set(err, -errno, "cannot look at it");
+	if (S_ISREG(st->st_mode))
+		return 0;
+	*reason = "NotAFile";
+	sv_err_set(err, 0, "is not a plain file");
+	return -EINVAL;
+}
+
 /* A mountpoint is told even if the same file system is mounted there. */
 int sv_open_here(int dirfd, const char *name)
 {

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "../base/bytes.h"
+#include "../base/err.h"
 
 /*
  * Open a path of several elements below a directory: RESOLVE_BENEATH, no links. -EAGAIN: with
@@ -26,6 +27,19 @@ int sv_open_on_mount(int dirfd, const char *path, int flags);
 
 /* As sv_open_beneath(), but links that stay below the directory are followed; -EXDEV for one that leads out. */
 int sv_open_inside(int dirfd, const char *path, int flags);
+
+/**
+ * sv_find_manifest() - is a name in a manifest directory a file to be read?
+ * @path_fd: it, as O_PATH; also to be closed after a failure, unless negative
+ * @reason:  for a failure: the word that a complaint about the file has
+ * @err:     and its text; may be NULL
+ *
+ * Links within the directory are followed, as ..data of a ConfigMap that is mounted.
+ *
+ * Return: 0, or a negated errno.
+ */
+int sv_find_manifest(int dirfd, const char *name, int *path_fd, struct stat *st,
+		     const char **reason, struct sv_err *err);
 
 /* Open one directory of a directory: no link (-ENOTDIR), and -EXDEV for a mountpoint. */
 int sv_open_here(int dirfd, const char *name);

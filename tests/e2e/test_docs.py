@@ -215,7 +215,8 @@ def every_state_and_reason_is_written_down():
     check_eq(len(words), 7, "states in the source")
     words |= set(re.findall(r'return "([A-Z]\w+)";', read("lib/core/reconcile.c")))
     words |= set(re.findall(r'reason = "([A-Z]\w+)"',
-                            read("lib/core/catalog.c") + read("daemon/source/dir.c")))
+                            read("lib/core/catalog.c") + read("daemon/source/dir.c")
+                            + read("lib/node/fsutil.c")))
     check_in("KeyNotFound", words, "reasons in the source")
     page, readme = plain(part(DAEMON_PAGE, "Sh", "VOLUME STATES")), read("README.md")
     check_eq([w for w in sorted(words) if w not in page], [], "states and reasons not in the page")

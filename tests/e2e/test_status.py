@@ -814,6 +814,35 @@ def ctl_render_has_what_the_daemon_shows():
 
 
 @suite.test
+def ctl_check_takes_a_directory_as_the_daemon_does():
+    with Daemon(start=False) as d:
+        outside = os.path.join(d.home, "outside.yaml")
+        with open(outside, "w", encoding="utf-8") as f:
+            f.write("{")
+        d.put("inside", manifest(secret("s")))
+        for name, target in (("out.yaml", outside), ("gone.yaml", "nothing"), ("in.yaml", "inside"),
+                             ("loop.json", "loop.json")):
+            os.symlink(target, os.path.join(d.manifest_dir, name))
+        os.mkdir(os.path.join(d.manifest_dir, "dir.yaml"))
+        os.mkfifo(os.path.join(d.manifest_dir, "fifo.yml"))
+        want = ["dir.yaml: is not a plain file", "fifo.yml: is not a plain file",
+                "gone.yaml: cannot open: No such file or directory",
+                "loop.json: cannot open: Too many levels of symbolic links",
+                "out.yaml: is a symbolic link that leads out of the directory"]
+        got = ctl(d, 1, "check", "-f", d.manifest_dir).splitlines()
+        check_eq(got, ["%s/%s" % (d.manifest_dir, line) for line in want], "check")
+        made = json.loads(d.ctl("render", "-f", d.manifest_dir, "-o", "json").stdout)["problems"]
+        d.start()
+        check_eq([dict(p, since=None) for p in d.problems()], made, "problems")
+        text = ctl(d, 0, "status")
+        for line in want:
+            path = os.path.join(d.manifest_dir, line.partition(":")[0])
+            check_in("%s/%s; next: namei -l %s" % (d.manifest_dir, line, path), text, "advice")
+        os.unlink(os.path.join(d.manifest_dir, "out.yaml"))
+        ctl(d, 1, "check", "-f", outside)
+
+
+@suite.test
 def ctl_exit_codes():
     with Daemon(start=False) as d:
         for args in (("status",), ("get", "volumes"), ("describe", "pod", "p"), ("events",),
