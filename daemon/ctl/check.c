@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../lib/core/env.h"
 #include "load.h"
 
 static struct sv_list opt_files;
@@ -61,17 +62,44 @@ static void check_reference(struct sv_load *l, const struct sv_pod *pod, const c
 			     container, secret);
 }
 
+/* Can an environment be made of this part of the container's, which has no Secret in it? */
+static void check_part(struct sv_load *l, const struct sv_pod *pod, const struct sv_container *part)
+{
+	static const struct sv_env_opts opts = { false, NULL };
+	sv_autoenv struct sv_env *env = NULL;
+	struct sv_err err = { "" };
+	int r = sv_env_make(pod, part, &opts, NULL, NULL, &env, &err);
+
+	if (r < 0)
+		sv_no_memory();
+	if (r > 0)
+		sv_load_find(l, pod, "UnsupportedSource", "container \"%s\": %s", part->name,
+			     err.msg);
+}
+
 static void check_environment(struct sv_load *l, const struct sv_pod *pod,
 			      const struct sv_container *c)
 {
+	struct sv_container part = { .name = c->name };
 	size_t i;
 
-	for (i = 0; i < c->n_env_from; i++)
-		if (c->env_from[i].secret && !c->env_from[i].optional)
-			check_reference(l, pod, c->name, c->env_from[i].secret, NULL);
-	for (i = 0; i < c->n_env; i++)
-		if (c->env[i].kind == SV_ENV_SECRET_KEY && !c->env[i].optional)
-			check_reference(l, pod, c->name, c->env[i].ref, c->env[i].key);
+	for (i = 0; i < c->n_env_from; i++) {
+		part.env_from = &c->env_from[i];
+		part.n_env_from = 1;
+		if (!part.env_from->secret)
+			check_part(l, pod, &part);
+		else if (!part.env_from->optional)
+			check_reference(l, pod, c->name, part.env_from->secret, NULL);
+	}
+	part.n_env_from = 0;
+	for (i = 0; i < c->n_env; i++) {
+		part.env = &c->env[i];
+		part.n_env = 1;
+		if (part.env->kind != SV_ENV_SECRET_KEY)
+			check_part(l, pod, &part);
+		else if (!part.env->optional)
+			check_reference(l, pod, c->name, part.env->ref, part.env->key);
+	}
 }
 
 static void check_pod(void *arg, struct sv_pod *pod)

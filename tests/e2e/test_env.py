@@ -403,6 +403,10 @@ def other_sources_are_refused_by_name():
     for kind, (container, what) in refused.items():
         with daemon_with(pod("p", {"c": container, "other": {"env": [value("B", "1")]}})) as d:
             check_refused(d, ("p",), 5, kind, what)
+            r = d.ctl("check", "-f", d.manifest_dir)
+            check_eq((r.returncode, r.stdout.count("\n")), (1, 1), "check: " + r.stdout)
+            for part in (kind, what, ': Pod default/p: container "c": '):
+                check_in(part, r.stdout, "check")
             check_eq(env_json(d, "p", "-c", "other"), {"B": b"1"}, "the other container")
 
 
