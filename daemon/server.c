@@ -40,6 +40,7 @@ struct sv_server {
 	int64_t others_ms; /* monotonic: until then only root gets answers */
 	bool running;      /* inside MHD_run(): no second one */
 	bool again;        /* something was resumed meanwhile */
+	bool stopping;     /* nobody waits for a source any more */
 };
 
 /* One connection. */
@@ -54,7 +55,7 @@ struct peer {
 	size_t held;      /* bytes of the answer that is being sent; root's are not counted */
 	struct MHD_Connection *turn; /* that waits for its turn, suspended; NULL: none does */
 	struct watcher *watcher;
-	struct request *waiting; /* for a source, suspended; NULL: none does */
+	struct request *leasing; /* holds a lease, suspended while that waits; NULL: none does */
 };
 
 /* What of a request has arrived so far. */
@@ -562,23 +563,29 @@ static void wake_request(void *arg)
 	struct request *req = arg;
 	struct sv_server *s = req->peer->server;
 
-	req->peer->waiting = NULL;
+	req->lease.waiting = false;
 	MHD_resume_connection(req->connection);
 	uv_timer_start(&s->timer, on_timer, 0, 0);
+}
+
+static void end_lease(struct request *req)
+{
+	sv_manager_release(&req->lease);
+	req->peer->leasing = NULL;
 }
 
 /* An environment may need Secrets that have to be read first. Return: true to wait for them. */
 static bool must_wait(struct sv_server *s, const struct sv_api_request *request,
 		      struct request *req)
 {
-	if (req->leased || !sv_api_is_env(request))
+	if (req->leased || s->stopping || !sv_api_is_env(request))
 		return false;
 	req->leased = true;
 	if (sv_api_lease(&s->context, request, wake_request, req, &req->lease) < 0)
 		sv_log_err("status socket: out of memory"); /* what is not known is said so */
+	req->peer->leasing = req;
 	if (!req->lease.waiting)
 		return false;
-	req->peer->waiting = req;
 	MHD_suspend_connection(req->connection);
 	return true;
 }
@@ -604,6 +611,7 @@ static enum MHD_Result answer(struct sv_server *s, struct MHD_Connection *c, str
 	if (must_wait(s, &request, req))
 		return MHD_YES;
 	sv_api_answer(&s->context, &request, &made);
+	end_lease(req); /* not with the answer's end: the source may be gone by then */
 	len = made.text ? strlen(made.text) : 0;
 	if (is_too_much(p, len)) {
 		free(made.text); /* no list holds a value */
@@ -721,7 +729,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 		let_go(p);
 	}
 	if (req) {
-		sv_manager_release(&req->lease);
+		end_lease(req); /* of a peer that did not wait */
 		sv_buf_done(&req->body);
 	}
 	free(req);
@@ -898,11 +906,16 @@ void sv_server_stop(struct sv_server *s)
 	struct peer *p;
 
 	s->context.manager->feed.wake = NULL;
-	for (p = s->peers; p; p = p->next)
-		if (p->waiting) { /* answered with what is known, while the sources are there */
-			sv_manager_release(&p->waiting->lease);
-			wake_request(p->waiting);
-		}
+	s->stopping = true;
+	for (p = s->peers; p; p = p->next) {
+		struct request *req = p->leasing;
+		bool waits = req && req->lease.waiting;
+
+		if (req)
+			end_lease(req);
+		if (waits) /* answered with what is known, while the sources are there */
+			wake_request(req);
+	}
 	finish_requests(s);
 	sv_listener_close(&s->listener);
 	uv_close((uv_handle_t *)&s->epoll, NULL);

@@ -3,15 +3,18 @@
 """Environments from Secrets: what secretvolctl env prints, to whom, and what is remembered."""
 
 import base64
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
-from harness import Daemon, check, check_eq, check_in, daemon_with, secret  # noqa: E402
+from fake_api import FakeApi  # noqa: E402
+from harness import Daemon, check, check_eq, check_in, daemon_with, poll_until, secret  # noqa: E402
 
 suite = harness.Suite("env")
 
@@ -537,6 +540,73 @@ def a_pod_that_is_made_anew_remembers_nothing():
         d.marker()
         p = next(p for p in d.pods() if p["name"] == "p")
         check_eq((p["reason"], environment(p)), ("", None), "environment")
+
+
+# ---- a daemon that stops -----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def api_daemon(**big):
+    """A daemon with the Pod job of a scripted API server, whose environment is from Secret s alone."""
+    spec = pod("job", {"c": {"envFrom": [env_from("s")]}}, nodeName="node-a")
+    spec["status"] = {"phase": "Running"}
+    with FakeApi() as api:
+        if big:
+            api.put_big_secret(key="s", **big)
+        else:
+            api.put_secret(key="s", keys="k=1")
+        api.put(spec)
+        with Daemon(args=api.daemon_args("node-a"), n_manifest_dirs=0) as d:
+            yield api, d
+
+
+def ask_for_job(s, start=0, end=None):
+    body = b'{"pod":"job"}'
+    s.sendall((b"POST /v1/env HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+               % len(body) + body)[start:end])
+
+
+def read_status(s):
+    got = b""
+    while b"\r\n" not in got:
+        part = s.recv(4096)
+        check(part, "the daemon hung up")
+        got += part
+    return int(got.split()[1])
+
+
+@suite.test
+def a_daemon_stops_while_an_environment_is_not_read():
+    with api_daemon(bytes=900000) as (_, d), harness.connection(d) as s:
+        ask_for_job(s)
+        poll_until(lambda: "environments_handed_out_total 1\n" in d.client.get("/metrics")[1],
+                   "the environment to be handed out")
+        check_eq(d.stop(), 0, "exit status")
+
+
+@suite.test
+def a_daemon_stops_while_the_api_server_is_asked_for_an_environment():
+    with api_daemon() as (api, d), harness.connection(d) as s:
+        api.fault(what="hang", verb="list", kind="secrets", forever=True)
+        ask_for_job(s)
+        poll_until(lambda: api.requests(verb="list", kind="secrets"), "the API server to be asked")
+        d.signal(signal.SIGTERM)
+        check_eq(read_status(s), 503, "status of the answer")
+        check_eq(d.wait_exit(), 0, "exit status")
+
+
+@suite.test
+def a_request_for_an_environment_that_comes_during_the_stop_waits_for_nobody():
+    with api_daemon() as (api, d), harness.connection(d) as s:
+        api.fault(what="hang", verb="list", kind="secrets", forever=True)
+        ask_for_job(s, 0, 20)
+        check_eq(d.client.get("/healthz")[0], 200, "health, asked for later")
+        d.signal(signal.SIGTERM)
+        poll_until(lambda: "stopping" in d.log(), "the stop to begin", interval_s=0.001)
+        ask_for_job(s, 20)
+        check_eq(read_status(s), 503, "status of the answer")
+        check_eq(d.wait_exit(), 0, "exit status")
+        check_eq(api.requests(verb="list", kind="secrets"), [], "requests for the Secret")
 
 
 # ---- secrecy ---------------------------------------------------------------------------------
