@@ -25,6 +25,12 @@
 #define QUEUE \
 	1024 /* connections that wait to be accepted: room for root's beside a flood of others' */
 
+/*
+ * What libmicrohttpd has for a connection must hold any head that we allow: a field takes 4 bytes or
+ * more there, and 56 more in a list. Pages count once they are used.
+ */
+#define CONNECTION_POOL (SV_HEADER_MAX / 4 * 64 + 2 * SV_HEADER_MAX)
+
 struct sv_server {
 	struct sv_api_context context;
 	struct MHD_Daemon *http;
@@ -621,20 +627,13 @@ static enum MHD_Result answer(struct sv_server *s, struct MHD_Connection *c, str
 	return sv_reply(c, &made);
 }
 
-static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char *name,
-				 const char *value)
+/* From the request line to the empty one. */
+static size_t head_size(struct MHD_Connection *c)
 {
-	(void)kind;
-	*(size_t *)cls += strlen(name) + (value ? strlen(value) : 0) + strlen(": \r\n");
-	return MHD_YES;
-}
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 
-static size_t fields_size(struct MHD_Connection *c)
-{
-	size_t size = 0;
-
-	(void)MHD_get_connection_values(c, MHD_HEADER_KIND, add_field, &size);
-	return size;
+	return info ? info->header_size : 0;
 }
 
 /* Lists of many volumes take a while to make. Whoever keeps asking must not have all the time. */
@@ -686,7 +685,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		if (!p->allowed)
 			return send_error(c, MHD_HTTP_FORBIDDEN,
 					  "only root and the socket's group may read status");
-		if (fields_size(c) > SV_HEADER_MAX)
+		if (head_size(c) > SV_HEADER_MAX)
 			return send_error(c, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
 					  "head is too large");
 		if (length && strtoull(length, NULL, 10) > SV_BODY_MAX)
@@ -832,7 +831,7 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
 		on_request, s, MHD_OPTION_CONNECTION_LIMIT, SV_PEERS_MAX + 1,
 		MHD_OPTION_CONNECTION_TIMEOUT, SV_REQUEST_MS / 1000,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SV_HEADER_MAX + 4096,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED,
 		on_completed, s, MHD_OPTION_END);
 	if (!s->http)

@@ -21,7 +21,7 @@
 #define SV_REQUEST_MS 10000          /* from the first byte to the last */
 #define SV_OTHERS_PART 5             /* the part of the time that others than root get: a fifth */
 #define SV_FINISH_MS 250             /* for requests under way when the daemon stops */
-#define SV_HEADER_MAX 16384          /* bytes of a request's head */
+#define SV_HEADER_MAX 16384          /* bytes of a request's head, with its request line */
 #define SV_BODY_MAX 65536            /* bytes of a request's body */
 #define SV_HELD_MAX (256U << 20)     /* bytes of answers that are being sent to others than root */
 #define SV_HELD_PER_USER (16U << 20) /* of one of them, beyond a first answer of any size */

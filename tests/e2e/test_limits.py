@@ -259,13 +259,18 @@ def status_of(d, data):
 def a_request_has_its_size():
     with Daemon() as d:
         fixed = b"Host: x\r\nConnection: close\r\n"
-        for extra, want in ((0, 200), (1, 431)):
-            name = b"X-Fill: "
-            fill_size = 16384 + extra - len(fixed) - len(name) - 2
-            head = fixed + name + b"y" * fill_size + b"\r\n"
-            check_eq(len(head), 16384 + extra, "size of the head")
-            check_eq(status_of(d, b"GET /healthz HTTP/1.1\r\n" + head + b"\r\n"), want,
-                     "status for a head of %d bytes" % len(head))
+        for what, start, fill, end in (
+                ("one long field", b"GET /healthz HTTP/1.1\r\nX-Fill: ", b"y", b"\r\n"),
+                ("short fields", b"GET /healthz HTTP/1.1\r\nX-Fill: ", b"\r\na: b", b"\r\n"),
+                ("the shortest", b"GET /healthz HTTP/1.1\r\nX-Fill: ", b"\r\na:", b"\r\n"),
+                ("a long query", b"GET /healthz?", b"z", b" HTTP/1.1\r\n")):
+            for size, want in ((16384, 200), (16385, 431), (40000, 431)):
+                end_size = len(end + fixed) + 2
+                times, rest = divmod(size - len(start) - end_size, len(fill))
+                head = start + b"y" * rest + fill * times + end + fixed + b"\r\n"
+                check_eq(len(head), size, "size of the head")
+                check_eq(status_of(d, head), want, "status for a head of %d bytes with %s"
+                         % (size, what))
         for size, want in ((65536, 400), (65537, 413)):  # 400: it is no JSON, but it was read
             body = b"x" * size
             check_eq(status_of(d, b"POST /v1/env HTTP/1.1\r\n" + fixed
