@@ -617,12 +617,15 @@ static int warn_no_memory(int r, const char *what, const char *ns, const char *n
 int sv_manager_put_pod(struct sv_manager *m, enum sv_origin origin, struct sv_pod *pod)
 {
 	struct sv_desired_pod *p = sv_desired_pod_of(&m->desired, origin, pod->ns, pod->name);
-	bool known = p != NULL;
+	struct sv_pod *old = p ? sv_pod_ref(p->pod) : NULL;
 	int r = sv_desired_put_pod(&m->desired, origin, pod, sv_unix_ms());
 
 	p = sv_desired_pod_of(&m->desired, origin, pod->ns, pod->name);
+	if (old && p && strcmp(old->uid, p->pod->uid) != 0) /* another Pod of the same name */
+		sv_handouts_forget(&m->handouts, old->uid);
 	if (p)
-		feed_pod(m, p, known ? "MODIFIED" : "ADDED");
+		feed_pod(m, p, old ? "MODIFIED" : "ADDED");
+	sv_pod_unref(old);
 	m->dirty = true;
 	return warn_no_memory(r, "pod", pod->ns, pod->name);
 }

@@ -534,12 +534,33 @@ def a_pod_that_is_made_anew_remembers_nothing():
         d.marker()
         env_json(d, "p")
         d.delete("p.yaml")
-        harness.poll_until(lambda: all(p["name"] != "p" for p in d.pods()), "removal of the pod")
+        poll_until(lambda: all(p["name"] != "p" for p in d.pods()), "removal of the pod")
         d.put_objects("s.yaml", secret("s", {"k": "2"}))
         d.put_objects("p.yaml", pod("p", {"c": {"envFrom": [env_from("s")]}}))
         d.marker()
         p = next(p for p in d.pods() if p["name"] == "p")
         check_eq((p["reason"], environment(p)), ("", None), "environment")
+
+
+@suite.test
+def a_pod_that_takes_the_place_of_another_leaves_nothing_of_it():
+    with Daemon() as d:
+        def put(uid):
+            d.put_objects("p.yaml", pod("p", {"c": {"envFrom": [env_from("s")]}},
+                                        metadata={"uid": uid}))
+            d.marker()
+
+        d.put_objects("s.yaml", secret("s", {"k": "1"}))
+        put("one")
+        env_json(d, "p")
+        put("two")
+        env_json(d, "p")
+        d.put_objects("s.yaml", secret("s", {"k": "2"}))
+        d.marker()
+        check_in("\nsecretvold_stale_environments 1\n", d.client.get("/metrics")[1], "metrics")
+        d.delete("p.yaml")
+        poll_until(lambda: all(p["name"] != "p" for p in d.pods()), "removal of the pod")
+        check_in("\nsecretvold_stale_environments 0\n", d.client.get("/metrics")[1], "metrics")
 
 
 # ---- a daemon that stops -----------------------------------------------------------------------
