@@ -322,7 +322,7 @@ static void on_hup(uv_signal_t *handle, int signum)
 	}
 	for (i = 0; d->sources[i]; i++)
 		d->sources[i]->reload(d->sources[i]);
-	sv_notify_ready(&d->notify);
+	sv_notify_reloaded(&d->notify);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int signum)

@@ -62,7 +62,7 @@ static void on_status(uv_timer_t *timer)
  */
 static void on_late(uv_timer_t *timer)
 {
-	(void)timer;
+	((struct sv_notify *)timer->data)->late = true;
 	if (sd_notify(0, "READY=1\nSTATUS=waiting for a source that has not answered yet") > 0)
 		sv_log_warn("a source has not answered yet; what waits for this service no longer "
 			    "does");
@@ -95,16 +95,25 @@ void sv_notify_changed(struct sv_notify *n)
 		uv_timer_start(&n->status, on_status, STATUS_DELAY_MS, 0);
 }
 
-void sv_notify_reloading(struct sv_notify *n)
+/* Before READY=1 there is nothing to reload, and the end of it would say that we are ready. */
+void sv_notify_reloading(const struct sv_notify *n)
 {
-	n->ready = false;
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
-			 (long long)sv_monotonic_ms() * 1000);
+	if (n->ready || n->late)
+		(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+				 (long long)sv_monotonic_ms() * 1000);
+}
+
+void sv_notify_reloaded(struct sv_notify *n)
+{
+	if (n->ready)
+		send_status(n, "READY=1\n");
+	else if (n->late)
+		(void)sd_notify(0, "READY=1");
 }
 
 void sv_notify_stopping(struct sv_notify *n)
 {
-	n->ready = false;
+	n->ready = n->late = false;
 	uv_timer_stop(&n->status);
 	(void)sd_notify(0, "STOPPING=1");
 }

@@ -15,7 +15,8 @@ struct sv_notify {
 	uv_timer_t watchdog, status;
 	uv_work_t probe;
 	bool probing;   /* the last probe has not come back */
-	bool ready;     /* READY=1 was sent */
+	bool ready;     /* the first synchronisation is done, and READY=1 was sent */
+	bool late;      /* it was sent before that was done */
 	char last[128]; /* status line that was sent */
 };
 
@@ -25,7 +26,9 @@ void sv_notify_init(struct sv_notify *n, uv_loop_t *loop, struct sv_manager *man
 void sv_notify_ready(struct sv_notify *n);
 /* Counts may have changed: the status line follows in a moment. */
 void sv_notify_changed(struct sv_notify *n);
-void sv_notify_reloading(struct sv_notify *n); /* until sv_notify_ready() */
+/* A reload begins and ends. Nothing is said of it before READY=1. */
+void sv_notify_reloading(const struct sv_notify *n);
+void sv_notify_reloaded(struct sv_notify *n);
 void sv_notify_stopping(struct sv_notify *n);
 void sv_notify_close(struct sv_notify *n); /* closes the handles */
 

@@ -23,7 +23,7 @@ import harness  # noqa: E402
 from harness import (Daemon, check, check_eq, check_in, in_state, manifest,  # noqa: E402
                      newer_than, pod, poll_until, secret)
 
-suite = harness.Suite("status", jobs=2)  # two tests wait for time-outs
+suite = harness.Suite("status", jobs=2)  # three tests wait for time-outs
 
 RFC3339 = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 NOBODY, MEMBERS = 65534, "games"  # a user who is nobody, and a group that every Debian has
@@ -1070,6 +1070,28 @@ def systemd_is_told():
             until_told(s, "READY=1")
             d.stop()
             until_told(s, "STOPPING=1")
+
+
+@suite.test
+def a_reload_before_readiness_is_no_readiness():
+    with fake_api.FakeApi() as api, contextlib.closing(
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as s:
+        path = os.path.join(harness.make_dir(), "notify")
+        s.bind(path)
+        s.settimeout(harness.DEADLINE_S)
+        api.fault(what="hang", forever=True)
+        with Daemon(args=api.daemon_args("n"), n_manifest_dirs=0, start=False,
+                    env={"NOTIFY_SOCKET": path}) as d:
+            d.start(wait_ready=False).wait_alive()
+            d.signal(signal.SIGHUP)
+            poll_until(lambda: "sources are read again" in d.log(), "the reload")
+            check_eq(until_told(s, "READY=1"),
+                     ["READY=1\nSTATUS=waiting for a source that has not answered yet"], "told")
+            d.signal(signal.SIGHUP)  # now systemd waits for its end
+            check_eq(until_told(s, "READY=1")[1:], ["READY=1"], "told of the second reload")
+            check_eq(d.client.get("/readyz")[0], 503, "readiness")
+            d.stop()
+            check_eq(until_told(s, "STOPPING=1"), ["STOPPING=1"], "told in the end")
 
 
 # ---- values ----------------------------------------------------------------------------------
