@@ -752,8 +752,12 @@ static int remove_stale(const char *path, const struct sockaddr_un *addr, struct
 		return sv_err_set(err, -errno, "socket '%s'", path);
 	r = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
 	close(fd);
-	if (r == 0 || r == -EAGAIN) /* a queue that is full is somebody's, too */
+	/* A queue that is full is somebody's, and so is a socket of another type. */
+	if (r == 0 || r == -EAGAIN || r == -EPROTOTYPE)
 		return sv_err_set(err, -EADDRINUSE, "socket '%s': somebody listens on it", path);
+	if (r != -ECONNREFUSED)
+		return sv_err_set(err, r, "socket '%s': cannot tell whether somebody listens on it",
+				  path);
 	return unlink(path) < 0 ? sv_err_set(err, -errno, "socket '%s'", path) : 0;
 }
 

@@ -823,6 +823,11 @@ def a_planted_status_socket_is_not_used():
         for s in kept:
             s.close()
         d.start()  # nobody listens any more: a leftover
+    with Daemon(start=False) as d:
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as s:
+            s.bind("/proc/self/fd/%d/%s" % (dir_fd(d.socket_path), os.path.basename(d.socket_path)))
+            refuses_to_start(d, "somebody listens on it")
+        d.start()
 
 
 # ---- the status socket: members of its group ---------------------------------------------------
