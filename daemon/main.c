@@ -469,8 +469,11 @@ static int run(struct daemon *d, struct sv_err *err)
 	size_t i;
 	int r = start(d, err);
 
-	if (r < 0)
-		return r; /* the process ends: what was opened goes with it */
+	if (r < 0) { /* the process ends: what was opened goes with it, but not the socket's file */
+		if (d->server)
+			sv_server_stop(d->server);
+		return r;
+	}
 	sv_log_notice("secretvold %s on node %s, volumes in %s", SV_VERSION, d->config.node_name,
 		      d->node.root);
 	(void)uv_run(&d->loop, UV_RUN_DEFAULT);

@@ -851,6 +851,12 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 	return 0;
 }
 
+static void remove_socket(struct sv_server *s)
+{
+	if (s->own_path)
+		(void)unlink(s->context.config->socket);
+}
+
 int sv_server_new(uv_loop_t *loop, const struct sv_api_context *context, int fd, gid_t gid,
 		  struct sv_server **ret, struct sv_err *err)
 {
@@ -867,6 +873,7 @@ int sv_server_new(uv_loop_t *loop, const struct sv_api_context *context, int fd,
 	if (r == 0)
 		r = start_http(s, loop, err);
 	if (r < 0) {
+		remove_socket(s);
 		sv_server_free(s);
 		return r;
 	}
@@ -923,8 +930,7 @@ void sv_server_stop(struct sv_server *s)
 	sv_listener_close(&s->listener);
 	uv_close((uv_handle_t *)&s->epoll, NULL);
 	uv_close((uv_handle_t *)&s->timer, NULL);
-	if (s->own_path)
-		(void)unlink(s->context.config->socket);
+	remove_socket(s);
 }
 
 void sv_server_free(struct sv_server *s)

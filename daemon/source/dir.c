@@ -1060,7 +1060,11 @@ int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct 
 		r = add_dirs(s, config);
 	if (r < 0) {
 		source_free(&s->source);
-		return sv_err_set(err, r, "cannot watch manifests");
+		return sv_err_set(err, r, "cannot watch manifests%s",
+				  r == -EMFILE ?
+					  ": inotify instances of this user are used up, raise "
+					  "sysctl fs.inotify.max_user_instances" :
+					  "");
 	}
 	sv_source_dir_configure(&s->source, config);
 	s->poll.data = s->idle.data = s->late.data = s->rescan.data = s;

@@ -702,5 +702,17 @@ def sighup_reads_a_file_that_changed_without_an_event():
         mapping.close()
 
 
+@suite.test
+def a_start_without_inotify_says_what_to_do_and_leaves_no_socket():
+    none_left = ["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c",
+                 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"', "sh"]
+    with Daemon(wrapper=none_left, start=False) as d:
+        d.start(wait_ready=False)
+        check_eq(d.wait_exit(), 1, "exit status")
+        check_in("raise sysctl fs.inotify.max_user_instances: Too many open files", d.log(),
+                 "message")
+        check(not os.path.lexists(d.socket_path), "the socket is left behind")
+
+
 if __name__ == "__main__":
     sys.exit(suite.main())
