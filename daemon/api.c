@@ -239,7 +239,8 @@ void sv_api_each(const struct sv_manager *m, enum sv_topic topic, const char *ns
 		break;
 	default:
 		for (i = 0; i < m->events.n; i++)
-			fn(arg, sv_event_json(&m->events.items[i]));
+			if (sv_api_matches(m->events.items[i].ns, m->events.items[i].pod, ns, pod))
+				fn(arg, sv_event_json(&m->events.items[i]));
 	}
 }
 

@@ -50,8 +50,8 @@ int sv_api_lease(const struct sv_api_context *x, const struct sv_api_request *re
 		 void (*ready)(void *arg), void *arg, struct sv_env_lease *ret);
 
 /*
- * The JSON of every object of a topic; for volumes those of a namespace and Pod, NULL for all, by
- * namespace, Pod and name. @fn gets NULL where there is no memory.
+ * The JSON of a topic's objects: of volumes, by namespace, Pod and name, and of events those of a
+ * namespace and Pod, NULL for all. @fn gets NULL where there is no memory.
  */
 void sv_api_each(const struct sv_manager *m, enum sv_topic topic, const char *ns, const char *pod,
 		 void (*fn)(void *arg, struct json_object *o), void *arg);

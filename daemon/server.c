@@ -80,7 +80,7 @@ struct watcher {
 	struct peer *peer;
 	struct MHD_Connection *connection;
 	enum sv_topic topic;
-	char *ns, *pod; /* of which volumes; NULL: all */
+	char *ns, *pod; /* of which volumes or events; NULL: all */
 	char *first;    /* what was there at the beginning; then SYNCED */
 	size_t first_len, first_pos;
 	uint64_t pos;     /* in the feed */

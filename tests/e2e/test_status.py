@@ -529,6 +529,22 @@ def watches_are_filtered():
 
 
 @suite.test
+def events_of_a_namespace_or_a_pod_are_those_alone():
+    def whose(events):
+        return sorted({(e["namespace"], e["pod"]) for e in events})
+
+    with sample_daemon() as d:
+        listed = d.get_json("/v1/events?namespace=other")["items"]
+        check_eq(whose(listed), [("other", "p")], "events of a namespace")
+        w = d.watch("/v1/events?namespace=default&pod=q")
+        check_eq(whose(e["object"] for e in until_synced(w)), [("default", "q")], "before SYNCED")
+        d.put_objects("a.yaml", pod("a", {"v": "s"}))
+        d.put_objects("nope.yaml", secret("nope", {"k": "1"}))
+        check_eq(next(w)["object"]["pod"], "q", "the next event of the Pod")
+        w.close()
+
+
+@suite.test
 def pods_and_events_can_be_watched():
     with sample_daemon() as d:
         pods, events = d.watch("/v1/pods"), d.watch("/v1/events")
