@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "../lib/base/cleanup.h"
+#include "log.h"
 
 void sv_process_harden(void)
 {
@@ -46,7 +47,7 @@ void sv_process_harden(void)
 #define STACK_USED (128 << 10) /* twice the largest buffer in source/dir.c */
 #define LOCK_FLAGS (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
 
-static bool locked;
+static bool wanted, locked;
 
 bool sv_process_lock_memory(void)
 {
@@ -57,8 +58,21 @@ bool sv_process_lock_memory(void)
 	if (limit.rlim_cur == RLIM_INFINITY ||
 	    (capng_get_caps_process() == 0 &&
 	     capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) == 1))
-		locked = mlockall(LOCK_FLAGS) == 0;
+		wanted = locked = mlockall(LOCK_FLAGS) == 0;
 	return locked;
+}
+
+/* What is locked again later has been in reach of swap meanwhile: that is worth a line, once. */
+static void lock_again(void)
+{
+	bool was_locked = locked;
+
+	locked = mlockall(LOCK_FLAGS) == 0;
+	if (was_locked && !locked)
+		sv_log_warn(
+			"memory cannot be locked any more: %s; it is tried again, and until then "
+			"Secrets at work may reach swap",
+			strerror(errno));
 }
 
 void sv_process_trim_memory(void)
@@ -66,8 +80,8 @@ void sv_process_trim_memory(void)
 	if (locked)
 		(void)munlockall(); /* the system takes no locked pages back */
 	(void)malloc_trim(0);
-	if (locked)
-		locked = mlockall(LOCK_FLAGS) == 0;
+	if (wanted)
+		lock_again();
 }
 
 /* Values get there by way of registers: the dynamic linker saves them all when it binds a call. */

@@ -34,7 +34,10 @@ int sv_process_check_mounts(const char *dir, struct sv_err *err);
  */
 bool sv_process_lock_memory(void);
 
-/* Give free memory back to the system. */
+/*
+ * Give free memory back to the system. Where what is used cannot be locked again afterwards, that is
+ * logged once, and tried again the next time.
+ */
 void sv_process_trim_memory(void);
 
 /* Overwrite what calls that have returned left on this thread's stack, as far down as they go. */
