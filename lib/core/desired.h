@@ -207,10 +207,13 @@ struct sv_desired_pod *sv_desired_pod(const struct sv_desired *d, const char *ns
 /* The one of an origin. */
 struct sv_desired_pod *sv_desired_pod_of(const struct sv_desired *d, enum sv_origin origin,
 					 const char *ns, const char *name);
-/* What is known under a Secret's name; borrowed, NULL if nothing is. */
-/* Where the source answers for each Secret: is it known whether there is this one? @s: what sv_desired_secret() gave, also NULL. */
+/*
+ * Where the source answers for each Secret: is it known whether there is this one? @s: what
+ * sv_desired_secret() gave, also NULL.
+ */
 bool sv_desired_is_known(const struct sv_desired *d, enum sv_origin origin,
 			 const struct sv_desired_secret *s);
+/* What is known under a Secret's name; borrowed, NULL if nothing is. */
 const struct sv_desired_secret *sv_desired_secret(const struct sv_desired *d, enum sv_origin origin,
 						  const char *ns, const char *name);
 
