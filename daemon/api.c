@@ -56,7 +56,7 @@ static void answer_health(const struct sv_api_context *x, const struct sv_api_re
 	if (req->argument(req->arg, "verbose") || !ready) {
 		sv_buf_puts(&b, "[+]loop ok\n");
 		sv_buf_printf(&b, "[%c]workers %s\n", works ? '+' : '-',
-			      works ? "ok" : "all are in system calls that do not return");
+			      works ? "ok" : "all are at work that does not come to an end");
 		if (readiness) {
 			bool synced = sv_desired_all_synced(&x->manager->desired);
 
@@ -136,7 +136,7 @@ static void add_stuck(const struct sv_manager *m, struct json_object *problems)
 	if (!id)
 		return;
 	text = sv_asprintf(
-		"%u of %d workers %s in a system call that does not return, for %lld s at "
+		"%u of %d workers %s at work that does not come to an end, for %lld s at "
 		"%s%s",
 		w->stuck, SV_WORKERS, w->stuck == 1 ? "is" : "are",
 		(long long)(now_ms - since_ms) / 1000, id,

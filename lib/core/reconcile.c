@@ -526,8 +526,7 @@ enum sv_outcome sv_reconcile_overdue(const struct sv_desired *d, struct sv_actua
 	}
 	a->overdue = true;
 	set_state(a, overdue_state(d, a), "Busy",
-		  begun ? "work on it has not come to an end: a system call does not return" :
-			  "it waits for a worker: all are in system calls that do not return");
+		  begun ? "work on it has not come to an end" : "it waits for a worker");
 	return SV_OUTCOME_FAILED;
 }
 

@@ -496,8 +496,8 @@ def a_thread_that_does_not_come_back_is_told_and_stops_nobody():
                     d.delete("p.yaml")
                 frozen.wait_held()
                 v = stuck(d, "p", state)
-                check_in("a system call does not return, for ", v["message"], "message")
-                check_in(" is in a system call that does not return, for ",
+                check_in("work on it has not come to an end, for ", v["message"], "message")
+                check_in(" is at work that does not come to an end, for ",
                          "".join(p["message"] for p in node_problems(d)), "problems")
                 check_eq(metric(d, "secretvold_stuck_workers"), 1, "stuck workers")
                 check_in("work on it has not come to an end", d.log(), "log")
@@ -593,15 +593,15 @@ def with_all_threads_stuck_health_fails_and_the_watchdog_is_not_fed():
                 for path in ("/healthz", "/livez", "/readyz"):
                     status, _, body = d.client.request("GET", path)
                     check_eq(status, 503, path)
-                    check_in(b"[-]workers all are in system calls that do not return", body, path)
-                check_in("4 of 4 workers are in a system call that does not return",
+                    check_in(b"[-]workers all are at work that does not come to an end", body, path)
+                check_in("4 of 4 workers are at work that does not come to an end",
                          node_problems(d)[0]["message"], "problem")
                 check_in("nothing is published or removed", node_problems(d)[0]["message"],
                          "problem")
                 waits = d.wait_status(
                     lambda s: s["counts"]["states"]["Failed"] == 6 and s, "all six are Busy")
                 check(waits, "the state of those that wait")
-                check_eq(sorted({v["message"].split(":")[0] for v in d.volumes()}),
+                check_eq(sorted({v["message"].split(",")[0] for v in d.volumes()}),
                          ["it waits for a worker", "work on it has not come to an end"],
                          "messages")
                 check_eq(d.ctl("status").returncode, 5, "exit status of secretvolctl status")

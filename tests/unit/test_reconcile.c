@@ -429,11 +429,9 @@ START_TEST(an_action_that_does_not_end_is_told_and_taken_back)
 	put_pod("v=s");
 	action = look_for(SV_ACTION_SYNC);
 	ck_assert_int_eq(sv_reconcile_overdue(&d, record(), false), SV_OUTCOME_FAILED);
-	expect(SV_STATE_FAILED, "Busy",
-	       "it waits for a worker: all are in system calls that do not return");
+	expect(SV_STATE_FAILED, "Busy", "it waits for a worker");
 	ck_assert_int_eq(sv_reconcile_overdue(&d, record(), true), SV_OUTCOME_FAILED);
-	expect(SV_STATE_FAILED, "Busy",
-	       "work on it has not come to an end: a system call does not return");
+	expect(SV_STATE_FAILED, "Busy", "work on it has not come to an end");
 	succeed(action);
 	ck_assert_int_eq(outcome, SV_OUTCOME_PUBLISHED);
 	expect(SV_STATE_PUBLISHED, "", NULL);
@@ -441,19 +439,16 @@ START_TEST(an_action_that_does_not_end_is_told_and_taken_back)
 	put_secret("k=2"); /* an update */
 	action = look_for(SV_ACTION_SYNC);
 	sv_reconcile_overdue(&d, record(), true);
-	expect(SV_STATE_STALE, "Busy",
-	       "work on it has not come to an end: a system call does not return");
+	expect(SV_STATE_STALE, "Busy", "work on it has not come to an end");
 	put_secret("k=3"); /* waits */
 	ck_assert_ptr_null(look());
 	remove_pod();
 	ck_assert_ptr_null(look());
 	ck_assert_int_eq(outcome, SV_OUTCOME_STATE);
-	expect(SV_STATE_REMOVING, "Busy",
-	       "work on it has not come to an end: a system call does not return");
+	expect(SV_STATE_REMOVING, "Busy", "work on it has not come to an end");
 	put_pod("v=s");
 	ck_assert_ptr_null(look());
-	expect(SV_STATE_STALE, "Busy",
-	       "work on it has not come to an end: a system call does not return");
+	expect(SV_STATE_STALE, "Busy", "work on it has not come to an end");
 	succeed(action);
 	expect(SV_STATE_PUBLISHED, "", NULL);
 	succeed(look_for(SV_ACTION_SYNC));
@@ -462,8 +457,7 @@ START_TEST(an_action_that_does_not_end_is_told_and_taken_back)
 	now += GRACE; /* what takes old generations away may take its time */
 	action = look_for(SV_ACTION_CLEAN);
 	sv_reconcile_overdue(&d, record(), true);
-	expect(SV_STATE_PUBLISHED, "Busy",
-	       "work on it has not come to an end: a system call does not return");
+	expect(SV_STATE_PUBLISHED, "Busy", "work on it has not come to an end");
 	finish(action);
 	ck_assert_int_eq(outcome, SV_OUTCOME_STATE);
 	expect(SV_STATE_PUBLISHED, "", NULL);
@@ -471,8 +465,7 @@ START_TEST(an_action_that_does_not_end_is_told_and_taken_back)
 	remove_pod();
 	action = look_for(SV_ACTION_REMOVE);
 	sv_reconcile_overdue(&d, record(), true);
-	expect(SV_STATE_REMOVING, "Busy",
-	       "work on it has not come to an end: a system call does not return");
+	expect(SV_STATE_REMOVING, "Busy", "work on it has not come to an end");
 	action->is_mounted = false;
 	finish(action);
 	ck_assert_int_eq(outcome, SV_OUTCOME_REMOVED);
