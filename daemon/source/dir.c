@@ -915,13 +915,12 @@ static void report(struct sv_source *source, struct json_object *list)
 	for (i = 0; i < s->n_dirs; i++) {
 		struct dir *d = &s->dirs[i];
 		struct json_object *o = json_object_new_object();
-		struct sv_catalog_counts counts = { 0 };
+		struct sv_catalog_counts counts;
 		size_t files = 0;
 
 		for (j = 0; j < s->files.n; j++)
 			files += ((struct file *)s->files.entries[j].value)->dir == d;
-		if (i == 0)
-			sv_catalog_count(s->catalog, &counts); /* of all directories together */
+		sv_catalog_count(s->catalog, d->path, &counts);
 		sv_json_text(o, "type", "manifest");
 		sv_json_text(o, "name", d->path);
 		sv_json_bool(o, "synced", d->read_once);

@@ -993,16 +993,29 @@ const char *sv_catalog_refused(const struct sv_catalog *c, const char *ns, const
 	return find_refusal(c, NULL, ns, name);
 }
 
-void sv_catalog_count(const struct sv_catalog *c, struct sv_catalog_counts *ret)
+static bool is_in(const struct file *f, const char *dir)
+{
+	size_t n = dir ? strlen(dir) : 0;
+
+	return !dir || (strncmp(f->path, dir, n) == 0 && strrchr(f->path, '/') == f->path + n);
+}
+
+void sv_catalog_count(const struct sv_catalog *c, const char *dir, struct sv_catalog_counts *ret)
 {
 	size_t i;
 
-	*ret = (struct sv_catalog_counts){ .files = c->files.n };
-	for (i = 0; i < c->files.n; i++)
-		ret->ignored += ((const struct file *)c->files.entries[i].value)->ignored;
+	*ret = (struct sv_catalog_counts){ 0 };
+	for (i = 0; i < c->files.n; i++) {
+		const struct file *f = c->files.entries[i].value;
+
+		ret->files += is_in(f, dir);
+		ret->ignored += is_in(f, dir) ? f->ignored : 0;
+	}
 	for (i = 0; i < c->effects.n; i++) {
 		const struct effective *eff = c->effects.entries[i].value;
 
+		if (!eff->holder || !is_in(eff->holder->file, dir))
+			continue;
 		ret->pods += eff->pod != NULL;
 		ret->secrets += eff->secret != NULL;
 	}

@@ -121,6 +121,7 @@ const char *sv_catalog_refused(const struct sv_catalog *c, const char *ns, const
 struct sv_catalog_counts {
 	size_t files, pods, secrets, ignored;
 };
-void sv_catalog_count(const struct sv_catalog *c, struct sv_catalog_counts *ret);
+/* What counts, of the files in a directory (not further below); @dir NULL: of all. */
+void sv_catalog_count(const struct sv_catalog *c, const char *dir, struct sv_catalog_counts *ret);
 
 #endif

@@ -533,11 +533,15 @@ def the_first_path_wins_a_name():
         d.put("0.yaml", manifest(secret("p", {"k": "0"})), manifest_dir=second)
         d.wait_problem("DuplicateObject", file=os.path.join(second, "0.yaml"))
         check_eq(content(wait(d, "p")), b"a", "content")
+        check_eq([(s["pods"], s["secrets"]) for s in d.status()["sources"]], [(1, 1), (0, 0)],
+                 "what counts of each directory")
         d.delete("a.yaml")
         wait(d, "p", "b")
         d.put_objects("b.yaml", pod("p", {"v": "p"}))
         wait(d, "p", "0")
         d.wait_no_problems()
+        check_eq([(s["pods"], s["secrets"]) for s in d.status()["sources"]], [(1, 0), (0, 1)],
+                 "what counts of each directory")
 
 
 @suite.test

@@ -341,7 +341,7 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 							   &a, &err, NULL),
 					 0);
 			ck_assert_int_eq(sv_catalog_set(c, "/m/a.yaml", &a, false, 4, NULL), 0);
-			sv_catalog_count(c, &counts);
+			sv_catalog_count(c, NULL, &counts);
 			ck_assert_msg(counts.pods == 1 && counts.secrets == 1,
 				      "%zu pods, %zu secrets after %s", counts.pods, counts.secrets,
 				      fault_text());

@@ -319,7 +319,7 @@ static void check(void)
 		n_secrets += t.secrets[i].there;
 	}
 	sv_catalog_each_pod(t.c, count_pod, &n);
-	sv_catalog_count(t.c, &counts);
+	sv_catalog_count(t.c, NULL, &counts);
 	MUST(n == n_pods && counts.pods == n_pods && counts.secrets == n_secrets);
 	check_problems();
 }

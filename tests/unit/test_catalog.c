@@ -678,11 +678,36 @@ START_TEST(queries_see_what_counts)
 	ck_assert_uint_eq(sv_catalog_secret(k.c, "default", "s")->data->values[0].ptr[0], '1');
 	ck_assert_ptr_null(sv_catalog_secret(k.c, "default", "t"));
 	ck_assert_ptr_null(sv_catalog_secret(k.c, "a", "s"));
-	sv_catalog_count(k.c, &n);
+	sv_catalog_count(k.c, NULL, &n);
 	ck_assert_uint_eq(n.files, 2);
 	ck_assert_uint_eq(n.pods, 3);
 	ck_assert_uint_eq(n.secrets, 1);
 	ck_assert_uint_eq(n.ignored, 3);
+}
+END_TEST
+
+START_TEST(each_directory_counts_its_own)
+{
+	static const struct {
+		const char *dir;
+		size_t files, pods, secrets, ignored;
+	} wanted[] = {
+		{ "/m", 1, 2, 1, 1 }, { "/m/sub", 1, 1, 0, 2 }, { "/m2", 1, 0, 1, 0 },
+		{ "/", 0, 0, 0, 0 },  { NULL, 3, 3, 2, 3 },
+	};
+	struct sv_catalog_counts n;
+	size_t i;
+
+	set("/m/a.yaml", "q=s p=s $s=1 ^");
+	set("/m/sub/b.yaml", "a/z=s $s=2 ^ ^"); /* the other Secret of this name counts */
+	set("/m2/c.yaml", "$t=1");
+	for (i = 0; i < SV_ARRAY_SIZE(wanted); i++) {
+		sv_catalog_count(k.c, wanted[i].dir, &n);
+		ck_assert_uint_eq(n.files, wanted[i].files);
+		ck_assert_uint_eq(n.pods, wanted[i].pods);
+		ck_assert_uint_eq(n.secrets, wanted[i].secrets);
+		ck_assert_uint_eq(n.ignored, wanted[i].ignored);
+	}
 }
 END_TEST
 
@@ -767,14 +792,14 @@ START_TEST(all_files_together_have_limits)
 	ck_assert_msg(put_file("/b", totals[_i].fits.pods, totals[_i].fits.volumes,
 			       totals[_i].fits.secret, &err) == 0,
 		      "%s", err.msg);
-	sv_catalog_count(k.c, &before);
+	sv_catalog_count(k.c, NULL, &before);
 	sv_buf_done(&k.told);
 	k.told = (struct sv_buf){ 0 };
 	ck_assert_int_eq(put_file("/b", totals[_i].over.pods, totals[_i].over.volumes,
 				  totals[_i].over.secret, &err),
 			 SV_CATALOG_E_LIMIT);
 	ck_assert_str_eq(err.msg, totals[_i].says);
-	sv_catalog_count(k.c, &after); /* the last good version stays, and so do all others */
+	sv_catalog_count(k.c, NULL, &after); /* the last good version stays, and so do all others */
 	ck_assert_uint_eq(after.pods, before.pods);
 	ck_assert_uint_eq(after.secrets, before.secrets);
 	ck_assert_ptr_null(k.told.ptr);
@@ -823,7 +848,7 @@ START_TEST(many_refused_objects_find_their_last_good_versions)
 		ck_assert_int_eq(
 			sv_manifest_parse(b.ptr, b.len, SV_FORMAT_YAML, NULL, &m, &err, NULL), 0);
 		ck_assert_int_eq(sv_catalog_set(k.c, "/many", &m, false, 1000, &err), 0);
-		sv_catalog_count(k.c, &counts);
+		sv_catalog_count(k.c, NULL, &counts);
 		ck_assert_uint_eq(counts.secrets, N);
 	}
 }
@@ -942,6 +967,7 @@ T_SUITE(catalog)
 	T_TEST(a_duplicate_is_told_where_the_other_is);
 	T_TEST(a_secret_that_others_may_read_is_a_warning);
 	T_TEST(queries_see_what_counts);
+	T_TEST(each_directory_counts_its_own);
 	T_EACH(all_files_together_have_limits, totals);
 	T_TEST(what_is_over_a_limit_that_was_lowered_may_stay_and_shrink);
 	T_TEST(many_refused_objects_find_their_last_good_versions);
