@@ -26,10 +26,10 @@
 	1024 /* connections that wait to be accepted: room for root's beside a flood of others' */
 
 /*
- * What libmicrohttpd has for a connection must hold any head that we allow: a field takes 4 bytes or
- * more there, and 56 more in a list. Pages count once they are used.
+ * What libmicrohttpd has for a connection, in bytes, must hold any head that we allow, and 56 bytes
+ * more for each field: those of 10 bytes on average have room. Pages count once they are used.
  */
-#define CONNECTION_POOL (SV_HEADER_MAX / 4 * 64 + 2 * SV_HEADER_MAX)
+#define CONNECTION_POOL (128 << 10)
 
 struct sv_server {
 	struct sv_api_context context;

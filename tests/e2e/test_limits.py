@@ -261,8 +261,7 @@ def a_request_has_its_size():
         fixed = b"Host: x\r\nConnection: close\r\n"
         for what, start, fill, end in (
                 ("one long field", b"GET /healthz HTTP/1.1\r\nX-Fill: ", b"y", b"\r\n"),
-                ("short fields", b"GET /healthz HTTP/1.1\r\nX-Fill: ", b"\r\na: b", b"\r\n"),
-                ("the shortest", b"GET /healthz HTTP/1.1\r\nX-Fill: ", b"\r\na:", b"\r\n"),
+                ("short fields", b"GET /healthz HTTP/1.1\r\nX-Fill: ", b"\r\nab: cdef", b"\r\n"),
                 ("a long query", b"GET /healthz?", b"z", b" HTTP/1.1\r\n")):
             for size, want in ((16384, 200), (16385, 431), (40000, 431)):
                 end_size = len(end + fixed) + 2
