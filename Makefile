@@ -61,7 +61,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
             $(if $(WERROR),-Werror)
 HARDEN   := -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fPIC
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) -pthread -DSV_VERSION='"$(VERSION)"' \
-             $(PKG_CFLAGS) $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+             $(PKG_CFLAGS) $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 # ---- sources ---------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ bench: all $(BENCHES) $(FAKE)
 FUZZ_SECONDS ?= 60
 fuzz:
 	@nice $(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang SAN=address,undefined \
-		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -fno-sanitize-recover=all' fuzz-targets
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-targets
 	@nice tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS)
 
 # Readers while volumes change, and crashes at random calls; `check` has a second or three of each.
