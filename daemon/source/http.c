@@ -448,6 +448,7 @@ static size_t on_body(char *ptr, size_t size, size_t n, void *arg)
 	r->http->heard_ms = sv_monotonic_ms();
 	if (r->call.data)
 		r->refused = r->call.data(r->call.arg, ptr, size * n);
+	explicit_bzero(ptr, size * n); /* libcurl's buffer stays for as long as a watch is open */
 	return r->refused ? 0 : size * n;
 }
 

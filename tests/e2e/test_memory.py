@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import fake_api  # noqa: E402
 import harness  # noqa: E402
 from harness import (Daemon, check, check_eq, check_in, in_state, newer_than,  # noqa: E402
                      pod, poll_until, secret)
@@ -242,6 +243,26 @@ def a_volume_that_is_refused_leaves_no_value():
         d.put_objects("c.yaml", secret("c", {"k": marker.value()}))  # nobody's
         d.wait_status(lambda s: s["counts"]["secrets"] == 3, "three Secrets")
         expect_forgotten(d, marker, "after refusals")
+
+
+@suite.test
+def of_what_an_api_server_sent_the_value_alone_stays():
+    plain_build()
+    for keep, forms in (("auto", {"plain"}), ("never", set())):
+        marker = Marker()
+        with fake_api.FakeApi() as api:
+            api.put_secret(key="default/s", keys="k=first")
+            api.put_pod(key="default/p", node="node-a", volumes="v=s")
+            with Daemon(n_manifest_dirs=0,
+                        args=api.daemon_args("node-a") + ["--keep-values=" + keep]) as d:
+                v = published(d, "p")
+                api.put_secret(key="default/s", keys="k=" + marker.value())
+                d.wait_volume("default", "p", "v", newer_than(v["generation"]))
+                poll_until(lambda: {f for f, _ in scan(d.process.pid, marker)} == forms,
+                           "what is in memory with --keep-values=" + keep, KNOWN_S, 0.05)
+                api.put_secret(key="default/s", keys="k=last")
+                d.wait_volume("default", "p", "v", newer_than(v["generation"] + 1))
+                expect_forgotten(d, marker, "once another value is there")
 
 
 # ---- how much ----------------------------------------------------------------------------------
