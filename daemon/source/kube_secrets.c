@@ -275,6 +275,8 @@ static int on_namespace(struct sv_kube_watch *w, const struct sv_wire_event *e)
 static void note_missing(struct secret *s, const void *arg)
 {
 	(void)arg;
+	if (!s->watch.path) /* it was answered when it came to be needed */
+		return;
 	if (!s->found && !s->in_list) { /* it may have stood in what was passed over already */
 		sv_kube_watch_start(&s->watch, 0);
 		return;

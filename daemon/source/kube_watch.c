@@ -40,7 +40,7 @@ void sv_kube_watch_init(struct sv_kube_watch *w, struct sv_kube_server *server,
 
 void sv_kube_watch_start(struct sv_kube_watch *w, int64_t delay_ms)
 {
-	if (!w->request && !w->turn.queued)
+	if (w->path && !w->request && !w->turn.queued)
 		uv_timer_start(&w->timer, on_timer, delay_ms > 0 ? (uint64_t)delay_ms : 0, 0);
 }
 

@@ -68,7 +68,10 @@ struct sv_kube_watch {
 	void (*closed)(struct sv_kube_watch *w);
 };
 
-/* @path is taken, also on failure. @horizon: may be NULL. Nothing is sent before sv_kube_watch_start(). */
+/*
+ * @path is taken; NULL: there is nothing to ask for, and nothing is ever sent. @horizon: may be NULL.
+ * Nothing is sent before sv_kube_watch_start().
+ */
 void sv_kube_watch_init(struct sv_kube_watch *w, struct sv_kube_server *server,
 			const struct sv_kube_watch_ops *ops, void *arg,
 			struct sv_kube_horizon *horizon, char *path, enum sv_list_from first);

@@ -39,6 +39,19 @@ static void put_env_pod(const char *name, const char *secret)
 	t_api_put(k_api, json);
 }
 
+/* A Pod with a volume "v" of that Secret, which a container mounts if @used. */
+static void put_plain_pod(const char *name, const char *secret, bool used)
+{
+	sv_autofree char *json = sv_asprintf(
+		"{\"kind\":\"Pod\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"nodeName\":\"" K_NODE
+		"\",\"volumes\":[{\"name\":\"v\",\"secret\":{\"secretName\":\"%s\"}}],"
+		"\"containers\":[{\"name\":\"c\",\"image\":\"i\"%s}]}}",
+		name, secret,
+		used ? ",\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/v\"}]" : "");
+
+	t_api_put(k_api, json);
+}
+
 /* One Secret, one Pod, mounted. */
 static void start_with_web(const struct k_opts *opts)
 {
@@ -406,12 +419,7 @@ END_TEST
 
 START_TEST(a_name_that_no_secret_can_have_is_not_asked_for)
 {
-	t_api_put(
-		k_api,
-		"{\"kind\":\"Pod\",\"metadata\":{\"name\":\"odd\"},\"spec\":{\"nodeName\":\"" K_NODE
-		"\",\"volumes\":[{\"name\":\"v\",\"secret\":{\"secretName\":\"../../nodes?x=\"}}],"
-		"\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"volumeMounts\":[{\"name\":\"v\","
-		"\"mountPath\":\"/v\"}]}]}}");
+	put_plain_pod("odd", "../../nodes?x=", true);
 	start_with_web(NULL);
 	k_pass(K_MINUTE);
 	ck_assert(!k_has("odd/v", "Published"));
@@ -682,6 +690,27 @@ START_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for)
 }
 END_TEST
 
+START_TEST(by_namespace_a_name_that_no_secret_can_have_is_not_asked_for_after_the_list)
+{
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_pod(k_api, "web", K_NODE, "v=db");
+	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_DRIP,
+						  .verb = "list",
+						  .kind = "secrets",
+						  .bytes = 50,
+						  .every_ms = 200 });
+	k_start(&by_namespace);
+	k_until(lists("secrets", NULL) == 1);
+	put_plain_pod("odd", "My_Secret", true);
+	k_until(k_has("odd/v", "Refused SecretNotFound"));
+	ck_assert(!k_has("web/v", "Published")); /* it is still at it */
+	k_until(k_has("web/v", "Published"));
+	k_pass(K_MINUTE);
+	ck_assert(k_has("odd/v", "Refused SecretNotFound"));
+	ck_assert_uint_eq(lists("secrets", NULL), 1);
+}
+END_TEST
+
 START_TEST(by_namespace_a_secret_that_vanished_while_nobody_watched_is_missed)
 {
 	t_api_put_secret(k_api, "db", "k=1");
@@ -942,6 +971,7 @@ T_SUITE(kube)
 	T_TEST(by_namespace_one_watch_serves_all_secrets_of_a_namespace);
 	T_TEST(by_namespace_a_secret_that_comes_to_be_needed_is_asked_for);
 	T_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for);
+	T_TEST(by_namespace_a_name_that_no_secret_can_have_is_not_asked_for_after_the_list);
 	T_TEST(by_namespace_a_secret_that_vanished_while_nobody_watched_is_missed);
 	T_TEST(by_namespace_environments_are_served_too);
 	T_TEST(pods_and_secrets_of_a_manifest_do_not_mix_with_the_servers);
