@@ -509,7 +509,7 @@ static void look_at(struct sv_kube_secrets *k, const char *key)
 	if (users == 0 && s->leases == 0) {
 		drop_secret(k, s);
 		drop_idle_namespace(k, ns);
-	} else if (users > 0 && joined && !k->by_namespace && (s->immutable || before == 0)) {
+	} else if (users > 0 && !k->by_namespace && (before == 0 || (joined && s->immutable))) {
 		/*
 		 * Nobody watched it: it may have changed, or was deleted and made anew. New volumes wait
 		 * for the answer, volumes that exist keep what they have.

@@ -528,6 +528,32 @@ START_TEST(a_secret_that_is_mounted_while_an_environment_holds_it_is_watched_the
 }
 END_TEST
 
+START_TEST(a_volume_that_comes_into_use_while_an_environment_holds_its_secret_is_kept_up_to_date)
+{
+	struct sv_env_lease lease;
+
+	t_api_put_secret(k_api, "db", "k=1");
+	put_env_pod("job", "db");
+	put_plain_pod("web", "db", false);
+	k_start(NULL);
+	k_until(n_pods() == 2);
+	ck_assert_int_eq(sv_manager_lease(&k_manager, "default", "job", NULL, ignore, NULL, &lease),
+			 0);
+	k_until(knows("db"));
+	k_pass(K_SECOND);
+	t_api_put_secret(k_api, "db", "k=2");
+	t_api_edit(k_api, "pods", "web",
+		   "{\"spec\":{\"ephemeralContainers\":[{\"name\":\"e\",\"image\":\"i\","
+		   "\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/v\"}]}]}}");
+	k_until(k_has("web/v", "Published"));
+	ck_assert_str_eq(k_file("web/v/k"), "2");
+	sv_manager_release(&lease);
+	k_until(t_api_n_watches(k_api) == 2);
+	t_api_put_secret(k_api, "db", "k=3");
+	k_until(k_holds("web/v/k", "3"));
+}
+END_TEST
+
 /* ---- immutable Secrets --------------------------------------------------------------------- */
 
 static void start_immutable(const struct k_opts *opts)
@@ -961,6 +987,7 @@ T_SUITE(kube)
 	T_TEST(a_secret_of_an_environment_is_read_when_somebody_asks);
 	T_TEST(an_environment_takes_what_a_volume_has_watched);
 	T_TEST(a_secret_that_is_mounted_while_an_environment_holds_it_is_watched_then);
+	T_TEST(a_volume_that_comes_into_use_while_an_environment_holds_its_secret_is_kept_up_to_date);
 	T_TEST(an_immutable_secret_is_not_watched_once_it_was_read);
 	T_TEST(a_secret_that_becomes_immutable_is_no_longer_watched);
 	T_TEST(an_immutable_secret_made_anew_is_seen_by_pods_that_start_later);
