@@ -24,6 +24,7 @@ struct secret {
 	bool answered; /* it is known whether it exists, or that we may not know */
 	bool found;    /* by the list under way; by_namespace: by the namespace's */
 	bool in_list;  /* that list began when the Secret was needed already */
+	bool passed;   /* by_namespace: told of by its watch since the Secret's own list began */
 	bool immutable;
 };
 
@@ -134,7 +135,7 @@ static int take_secret(struct secret *s, const struct sv_wire_event *e)
 
 static void begin_secret(struct sv_kube_watch *w)
 {
-	secret_of(w)->found = false;
+	secret_of(w)->found = secret_of(w)->passed = false;
 }
 
 static int on_secret(struct sv_kube_watch *w, const struct sv_wire_event *e)
@@ -145,6 +146,8 @@ static int on_secret(struct sv_kube_watch *w, const struct sv_wire_event *e)
 	if (strcmp(e->name, s->name) != 0 || strcmp(e->ns, s->ns) != 0)
 		return 0; /* not what was asked for */
 	s->found = true;
+	if (s->passed)
+		return 0; /* what the namespace's watch told is newer, or will be followed by this */
 	r = take_secret(s, e);
 	return r == 0 && !w->listing && s->immutable ? SV_KUBE_WATCH_ENOUGH : r; /* R61 */
 }
@@ -169,7 +172,7 @@ static bool secret_listed(struct sv_kube_watch *w)
 {
 	struct secret *s = secret_of(w);
 
-	if (!s->found)
+	if (!s->found && !s->passed)
 		remove_secret(s);
 	set_answered(s, true);
 	judge_store(s->all, w);
@@ -269,6 +272,8 @@ static int on_namespace(struct sv_kube_watch *w, const struct sv_wire_event *e)
 	if (!w->listing && s->watch.reflector.version &&
 	    sv_wire_compare(e->version, s->watch.reflector.version) < 0)
 		return 0;
+	if (!w->listing)
+		s->passed = true;
 	return take_secret(s, e);
 }
 

@@ -716,6 +716,44 @@ START_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for)
 }
 END_TEST
 
+/* What is asked for is old when it arrives: the watch of the namespace has told of a change since. */
+static void overtake(const char *keys)
+{
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_secret(k_api, "late", "k=2");
+	t_api_put_pod(k_api, "web", K_NODE, "v=db");
+	k_start(&by_namespace);
+	k_until(k_has("web/v", "Published") && t_api_n_watches(k_api) == 2);
+	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_DRIP,
+						  .verb = "list",
+						  .kind = "secrets",
+						  .bytes = 50,
+						  .every_ms = 200 });
+	t_api_put_pod(k_api, "two", K_NODE, "v=late");
+	k_until(lists("secrets", "late") == 1);
+	if (keys)
+		t_api_put_secret(k_api, "late", keys);
+	else
+		t_api_delete(k_api, "secrets", "late");
+	k_quiet();
+	ck_assert_uint_eq(lists("secrets", NULL), 2);
+	k_pass(K_MINUTE);
+}
+
+START_TEST(by_namespace_a_list_that_a_change_has_overtaken_does_not_take_it_back)
+{
+	overtake("k=3");
+	ck_assert_str_eq(k_file("two/v/k"), "3");
+}
+END_TEST
+
+START_TEST(by_namespace_a_list_that_a_deletion_has_overtaken_does_not_take_it_back)
+{
+	overtake(NULL);
+	ck_assert(k_has("two/v", "Refused SecretNotFound"));
+}
+END_TEST
+
 START_TEST(by_namespace_a_name_that_no_secret_can_have_is_not_asked_for_after_the_list)
 {
 	t_api_put_secret(k_api, "db", "k=1");
@@ -998,6 +1036,8 @@ T_SUITE(kube)
 	T_TEST(by_namespace_one_watch_serves_all_secrets_of_a_namespace);
 	T_TEST(by_namespace_a_secret_that_comes_to_be_needed_is_asked_for);
 	T_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for);
+	T_TEST(by_namespace_a_list_that_a_change_has_overtaken_does_not_take_it_back);
+	T_TEST(by_namespace_a_list_that_a_deletion_has_overtaken_does_not_take_it_back);
 	T_TEST(by_namespace_a_name_that_no_secret_can_have_is_not_asked_for_after_the_list);
 	T_TEST(by_namespace_a_secret_that_vanished_while_nobody_watched_is_missed);
 	T_TEST(by_namespace_environments_are_served_too);
