@@ -564,7 +564,9 @@ int sv_kube_secrets_refill(struct sv_kube_secrets *k, struct sv_secret *secret, 
 		return sv_err_set(err, SV_PLAN_E_UNAVAILABLE,
 				  "secret \"%s\": its values were not kept, and %s", secret->name,
 				  s ? down_text(k) : "nobody watches it");
-	sv_kube_watch_relist(&s->watch, SV_LIST_NEWEST);
+	/* What a list under way brings is not older than what is known, and who asks is told of it. */
+	if (!sv_kube_watch_is_listing(&s->watch) || s->passed)
+		sv_kube_watch_relist(&s->watch, SV_LIST_NEWEST);
 	return sv_err_set(err, SV_PLAN_E_PENDING, "secret \"%s\": its values are asked for again",
 			  secret->name);
 }

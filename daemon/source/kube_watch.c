@@ -345,6 +345,12 @@ void sv_kube_watch_close(struct sv_kube_watch *w, void (*closed)(struct sv_kube_
 	uv_close((uv_handle_t *)&w->timer, on_closed);
 }
 
+bool sv_kube_watch_is_listing(const struct sv_kube_watch *w)
+{
+	return w->reflector.listing &&
+	       (w->request || w->turn.queued || uv_is_active((const uv_handle_t *)&w->timer));
+}
+
 bool sv_kube_watch_is_live(const struct sv_kube_watch *w)
 {
 	return w->request && !w->listing && w->code == 200;

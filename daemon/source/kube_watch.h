@@ -83,6 +83,8 @@ void sv_kube_watch_relist(struct sv_kube_watch *w, enum sv_list_from from);
 void sv_kube_watch_pause(struct sv_kube_watch *w);
 /* End everything; @closed is called by the loop, and may free what the watch is in. */
 void sv_kube_watch_close(struct sv_kube_watch *w, void (*closed)(struct sv_kube_watch *w));
+/* Is a list under way, or about to be asked for? */
+bool sv_kube_watch_is_listing(const struct sv_kube_watch *w);
 /* Is a watch open, so that what is known is what the server has? */
 bool sv_kube_watch_is_live(const struct sv_kube_watch *w);
 

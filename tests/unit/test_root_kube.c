@@ -459,6 +459,32 @@ START_TEST(values_that_were_not_kept_are_asked_for_again)
 }
 END_TEST
 
+START_TEST(values_that_were_not_kept_reach_pods_that_come_faster_than_they_are_listed)
+{
+	const struct k_opts never = { .keep = SV_KEEP_NEVER };
+	int i;
+
+	start_with_web(&never);
+	k_pass(K_SECOND);
+	t_api_clear_log(k_api);
+	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_LATE,
+						  .verb = "list",
+						  .kind = "secrets",
+						  .every_ms = 500,
+						  .forever = true });
+	for (i = 0; i < 10; i++) {
+		sv_autofree char *name = sv_asprintf("p%d", i);
+
+		t_api_put_pod(k_api, name, K_NODE, "v=db");
+		k_pass(300);
+		ck_assert(i < 3 || k_holds("p0/v/k", "1"));
+	}
+	t_api_put_secret(k_api, "db", "k=2");
+	k_until(k_holds("p9/v/k", "2") && k_holds("web/v/k", "2"));
+	ck_assert_uint_le(lists("secrets", "db"), 8);
+}
+END_TEST
+
 /* ---- environments -------------------------------------------------------------------------- */
 
 START_TEST(a_secret_of_an_environment_is_read_when_somebody_asks)
@@ -1022,6 +1048,7 @@ T_SUITE(kube)
 	T_TEST(a_name_that_no_secret_can_have_is_not_asked_for);
 	T_TEST(a_secret_that_is_invalid_is_told_of_and_its_last_good_version_stays);
 	T_TEST(values_that_were_not_kept_are_asked_for_again);
+	T_TEST(values_that_were_not_kept_reach_pods_that_come_faster_than_they_are_listed);
 	T_TEST(a_secret_of_an_environment_is_read_when_somebody_asks);
 	T_TEST(an_environment_takes_what_a_volume_has_watched);
 	T_TEST(a_secret_that_is_mounted_while_an_environment_holds_it_is_watched_then);
