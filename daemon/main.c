@@ -35,7 +35,8 @@ struct daemon {
 	struct sv_node node;
 	struct sv_manager manager;
 	struct sv_source *sources[SV_N_ORIGINS + 1]; /* NULL-terminated */
-	struct sv_source *dir; /* of these, the manifest directories; NULL if there are none */
+	struct sv_source *dir;  /* of these, the manifest directories; NULL if there are none */
+	struct sv_source *kube; /* the API server; NULL if there is none */
 	struct sv_server *server;
 	struct sv_metrics_http *metrics; /* NULL: only the status socket has them */
 	struct sv_notify notify;
@@ -281,6 +282,7 @@ static void apply(struct daemon *d, const struct sv_config *new)
 	    differs(old->node_name, new->node_name) || old->swap_policy != new->swap_policy ||
 	    differs(old->kubeconfig, new->kubeconfig) ||
 	    differs(old->kube_context, new->kube_context) || old->in_cluster != new->in_cluster ||
+	    old->allow_insecure_kubeconfig != new->allow_insecure_kubeconfig ||
 	    old->secrets_by_namespace != new->secrets_by_namespace ||
 	    old->no_api_events != new->no_api_events ||
 	    dirs_differ(&old->manifest_dirs, &new->manifest_dirs))
@@ -302,6 +304,8 @@ static void apply(struct daemon *d, const struct sv_config *new)
 	sv_manager_set_opts(&d->manager, &opts);
 	if (d->dir)
 		sv_source_dir_configure(d->dir, old);
+	if (d->kube)
+		sv_source_kube_configure(d->kube, old->strict_env_names);
 }
 
 static void on_hup(uv_signal_t *handle, int signum)
@@ -391,7 +395,7 @@ static void on_stuck(void *arg)
 		check_sources(d);
 }
 
-static int start_kube(struct daemon *d, struct sv_source **ret, struct sv_err *err)
+static int start_kube(struct daemon *d, struct sv_err *err)
 {
 	const struct sv_kube_auth_opts auth = { .kubeconfig = d->config.kubeconfig,
 						.context = d->config.kube_context,
@@ -405,7 +409,7 @@ static int start_kube(struct daemon *d, struct sv_source **ret, struct sv_err *e
 
 	if (r > 0)
 		return -EINVAL; /* the text says it all */
-	return r < 0 ? r : sv_source_kube_new(&d->loop, &d->manager, &opts, ret, err);
+	return r < 0 ? r : sv_source_kube_new(&d->loop, &d->manager, &opts, &d->kube, err);
 }
 
 static int start_sources(struct daemon *d, struct sv_err *err)
@@ -413,8 +417,10 @@ static int start_sources(struct daemon *d, struct sv_err *err)
 	size_t n = 0;
 	int r = 0;
 
-	if (d->config.kubeconfig || d->config.in_cluster)
-		r = start_kube(d, &d->sources[n++], err);
+	if (d->config.kubeconfig || d->config.in_cluster) {
+		r = start_kube(d, err);
+		d->sources[n++] = d->kube;
+	}
 	if (r == 0 && d->config.manifest_dirs.n > 0) {
 		r = sv_source_dir_new(&d->loop, &d->manager, &d->config, &d->dir, err);
 		d->sources[n++] = d->dir;

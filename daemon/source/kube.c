@@ -463,6 +463,11 @@ static char *pods_path(const char *node)
 	return sv_asprintf("/api/v1/pods?fieldSelector=spec.nodeName%%3D%s&", node);
 }
 
+void sv_source_kube_configure(struct sv_source *source, bool strict_env_names)
+{
+	((struct kube *)source)->decode.strict_env_names = strict_env_names;
+}
+
 int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct sv_kube_opts *opts,
 		       struct sv_source **ret, struct sv_err *err)
 {

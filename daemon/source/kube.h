@@ -32,4 +32,7 @@ struct sv_kube_opts {
 int sv_source_kube_new(uv_loop_t *loop, struct sv_manager *manager, const struct sv_kube_opts *opts,
 		       struct sv_source **ret, struct sv_err *err);
 
+/* Another rule for names of variables: for what is read from now on, so a reload() is to follow. */
+void sv_source_kube_configure(struct sv_source *source, bool strict_env_names);
+
 #endif

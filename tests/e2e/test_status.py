@@ -1045,6 +1045,38 @@ def the_configuration_file():
 
 
 @suite.test
+def a_reload_changes_what_pods_of_the_api_server_may_have_and_says_what_it_cannot_change():
+    def config(text):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+    def stored(name):
+        return {"kind": "Pod", "metadata": {"name": name}, "spec": {
+            "nodeName": "node-a", "containers": [
+                {"name": "c", "image": "i", "env": [{"name": "A+B", "value": "x"}]}]}}
+    with fake_api.FakeApi() as api, Daemon(start=False, n_manifest_dirs=0) as d:
+        args = api.daemon_args("node-a")
+        args.remove("--allow-insecure-kubeconfig")
+        path = os.path.join(d.home, "config.yaml")
+        d.args = args + ["--config", path]
+        config("allowInsecureKubeconfig: true\n")
+        api.put(stored("first"))
+        d.start()
+        d.wait_status(lambda s: s["sources"][0]["pods"] == 1, "the Pod")
+        check_eq(d.status()["problems"], [], "problems with relaxed names")
+        config("allowInsecureKubeconfig: true\nenvNames: strict\n")
+        d.signal(signal.SIGHUP)
+        d.wait_problem("InvalidPod", name="first", message="A+B")
+        check("with a restart only" not in d.log(), "it is told to restart for that")
+        api.put(stored("second"))
+        d.wait_problem("InvalidPod", name="second", message="A+B")
+        config("allowInsecureKubeconfig: false\n")
+        d.signal(signal.SIGHUP)
+        d.wait_no_problems()
+        check_eq(d.log().count("with a restart only"), 1, "warnings")
+        d.wait_status(lambda s: s["sources"][0]["pods"] == 2, "both Pods")
+
+
+@suite.test
 def logs_in_every_format():
     for form, pattern in (("text", r"^\d{4}-\S+Z +(info|warning) "), ("json", r'^\{"time":"'),
                           ("journal", r"^<[45]>")):
