@@ -44,12 +44,6 @@ struct sv_lease {
 	void *arg;
 };
 
-static void check(int r)
-{
-	if (r < 0)
-		sv_log_err("kubernetes: out of memory");
-}
-
 static struct secret *secret_of(struct sv_kube_watch *w)
 {
 	return (struct secret *)w;
@@ -230,18 +224,18 @@ static struct namespace *namespace_of(struct sv_kube_watch *w)
 	return (struct namespace *)w;
 }
 
+static bool is_in(const struct sv_kube_secrets *k, size_t i, const char *ns)
+{
+	return i < k->items.n &&
+	       strcmp(((const struct secret *)k->items.entries[i].value)->ns, ns) == 0;
+}
+
 static void each_secret_in(struct sv_kube_secrets *k, const char *ns,
 			   void (*fn)(struct secret *s, const void *arg), const void *arg)
 {
-	sv_autofree char *prefix = sv_asprintf("%s/", ns);
-	size_t i, n = strlen(ns) + 1;
+	size_t i;
 
-	if (!prefix) {
-		check(-ENOMEM);
-		return;
-	}
-	for (i = sv_strmap_lower(&k->items, prefix);
-	     i < k->items.n && strncmp(k->items.entries[i].key, prefix, n) == 0; i++)
+	for (i = sv_strmap_lower_pair(&k->items, ns, ""); is_in(k, i, ns); i++)
 		fn(k->items.entries[i].value, arg);
 }
 
@@ -260,11 +254,8 @@ static void begin_namespace(struct sv_kube_watch *w)
 static int on_namespace(struct sv_kube_watch *w, const struct sv_wire_event *e)
 {
 	struct sv_kube_secrets *k = w->arg;
-	sv_autofree char *key = sv_asprintf("%s/%s", e->ns, e->name);
-	struct secret *s = key ? sv_strmap_get(&k->items, key) : NULL;
+	struct secret *s = sv_strmap_get_pair(&k->items, e->ns, e->name);
 
-	if (!key)
-		return -ENOMEM;
 	if (!s)
 		return 0; /* nobody here needs it */
 	s->found = true;
@@ -327,10 +318,9 @@ static void namespace_failed(struct sv_kube_watch *w, const struct sv_wire_statu
 static void namespace_too_large(struct sv_kube_watch *w, const char *name)
 {
 	struct sv_kube_secrets *k = w->arg;
-	sv_autofree char *key =
-		sv_asprintf("%s%s%s", strchr(name, '/') ? "" : namespace_of(w)->name,
-			    strchr(name, '/') ? "" : "/", name);
-	struct secret *s = key ? sv_strmap_get(&k->items, key) : NULL;
+	struct secret *s = strchr(name, '/') ?
+				   sv_strmap_get(&k->items, name) :
+				   sv_strmap_get_pair(&k->items, namespace_of(w)->name, name);
 
 	if (s)
 		secret_too_large(&s->watch, name);
@@ -342,14 +332,19 @@ static const struct sv_kube_watch_ops namespace_ops = {
 
 /* ---- who needs what ------------------------------------------------------------------------ */
 
-static void secret_closed(struct sv_kube_watch *w)
+static void secret_free(struct secret *s)
 {
-	struct secret *s = secret_of(w);
-
+	if (!s)
+		return;
 	free(s->key);
 	free(s->ns);
 	free(s->name);
 	free(s);
+}
+
+static void secret_closed(struct sv_kube_watch *w)
+{
+	secret_free(secret_of(w));
 }
 
 static void namespace_closed(struct sv_kube_watch *w)
@@ -360,83 +355,108 @@ static void namespace_closed(struct sv_kube_watch *w)
 	free(n);
 }
 
-/* Names come from Pods: what the API server would not take in a path must not get into one. */
+/* For what is plain. NULL for lack of memory. */
 static char *secret_path(const char *ns, const char *name)
 {
-	if (!sv_kube_is_plain(ns) || (name && !sv_kube_is_plain(name)))
-		return NULL;
 	return name ? sv_asprintf(
 			      "/api/v1/namespaces/%s/secrets?fieldSelector=metadata.name%%3D%s&",
 			      ns, name) :
 		      sv_asprintf("/api/v1/namespaces/%s/secrets?", ns);
 }
 
+/* NULL for lack of memory. */
 static struct namespace *get_namespace(struct sv_kube_secrets *k, const char *name)
 {
 	struct namespace *n = sv_strmap_get(&k->namespaces, name);
+	char *path;
 
 	if (n)
 		return n;
 	n = calloc(1, sizeof(*n));
-	if (!n)
-		return NULL;
-	n->name = strdup(name);
-	if (!n->name || sv_strmap_put(&k->namespaces, n->name, n) < 0) {
-		free(n->name);
+	path = secret_path(name, NULL);
+	if (n)
+		n->name = strdup(name);
+	if (!n || !path || !n->name || sv_strmap_put(&k->namespaces, n->name, n) < 0) {
+		if (n)
+			free(n->name);
 		free(n);
+		free(path);
 		return NULL;
 	}
-	sv_kube_watch_init(&n->watch, k->server, &namespace_ops, k, &k->horizon,
-			   secret_path(name, NULL), SV_LIST_NEWEST);
+	sv_kube_watch_init(&n->watch, k->server, &namespace_ops, k, &k->horizon, path,
+			   SV_LIST_NEWEST);
 	sv_kube_watch_start(&n->watch, 0);
 	return n;
 }
 
-/* Has its namespace's list been read, so that it was not asked for there? */
-static bool must_ask(struct sv_kube_secrets *k, const struct secret *s)
+static void drop_namespace(struct sv_kube_secrets *k, struct namespace *n)
 {
-	struct namespace *n;
-
-	if (!k->by_namespace)
-		return true;
-	n = get_namespace(k, s->ns);
-	if (!n)
-		check(-ENOMEM);
-	return n && n->watch.reflector.synced;
+	if (k->doubt == &n->watch)
+		k->doubt = NULL;
+	sv_strmap_remove(&k->namespaces, n->name);
+	sv_kube_watch_close(&n->watch, namespace_closed);
 }
 
-static struct secret *make_secret(struct sv_kube_secrets *k, const char *ns, const char *name)
+static void drop_idle_namespace(struct sv_kube_secrets *k, const char *name)
+{
+	struct namespace *n = sv_strmap_get(&k->namespaces, name);
+
+	if (n && !is_in(k, sv_strmap_lower_pair(&k->items, name, ""), name))
+		drop_namespace(k, n);
+}
+
+static struct secret *secret_new(struct sv_kube_secrets *k, const char *ns, const char *name)
 {
 	struct secret *s = calloc(1, sizeof(*s));
-	char *path = secret_path(ns, name);
 
-	if (s) {
-		s->all = k;
-		s->ns = strdup(ns);
-		s->name = strdup(name);
-		s->key = sv_asprintf("%s/%s", ns, name);
-	}
-	if (!s || !s->ns || !s->name || !s->key || sv_strmap_put(&k->items, s->key, s) < 0) {
-		if (s) {
-			free(s->ns);
-			free(s->name);
-			free(s->key);
-		}
-		free(s);
+	if (!s)
+		return NULL;
+	s->all = k;
+	s->ns = strdup(ns);
+	s->name = strdup(name);
+	s->key = sv_asprintf("%s/%s", ns, name);
+	if (s->ns && s->name && s->key)
+		return s;
+	secret_free(s);
+	return NULL;
+}
+
+/* What is learnt of it is held by the manager from now on. */
+static int add_secret(struct sv_kube_secrets *k, struct secret *s)
+{
+	if (sv_strmap_put(&k->items, s->key, s) < 0)
+		return -ENOMEM;
+	if (sv_desired_hold_secret(&k->manager->desired, ORIGIN, s->ns, s->name) == 0)
+		return 0;
+	sv_strmap_remove(&k->items, s->key);
+	return -ENOMEM;
+}
+
+/* NULL for lack of memory: nothing is known of it then, and least of all that there is none. */
+static struct secret *make_secret(struct sv_kube_secrets *k, const char *ns, const char *name)
+{
+	/* Names come from Pods: what the API server would not take in a path must not get into one. */
+	bool plain = sv_kube_is_plain(ns) && sv_kube_is_plain(name);
+	struct secret *s = secret_new(k, ns, name);
+	char *path = plain ? secret_path(ns, name) : NULL;
+	struct namespace *n = plain && k->by_namespace ? get_namespace(k, ns) : NULL;
+
+	if (!s || (plain && (!path || (k->by_namespace && !n))) || add_secret(k, s) < 0) {
+		drop_idle_namespace(k, ns);
+		secret_free(s);
 		free(path);
-		check(-ENOMEM);
 		return NULL;
 	}
 	/* From the store: a lagging memory may not have a Secret that was made just before its Pod. */
 	sv_kube_watch_init(&s->watch, k->server, &secret_ops, k, &k->horizon, path, SV_LIST_NEWEST);
-	check(sv_desired_hold_secret(&k->manager->desired, ORIGIN, ns, name));
-	if (!path) { /* a name that no Secret can have (R13) */
+	if (!plain) { /* a name that no Secret can have (R13) */
 		remove_secret(s);
 		set_answered(s, true);
 	} else if (k->server->down) {
 		mark_unavailable(s, down_text(k));
 	}
-	if (path && must_ask(k, s))
+	/* Its namespace's list may have been read already: then it was not asked for there. */
+	if (plain && (!n || n->watch.reflector.synced))
 		sv_kube_watch_start(&s->watch, 0);
 	return s;
 }
@@ -453,26 +473,6 @@ static void drop_secret(struct sv_kube_secrets *k, struct secret *s)
 	sv_kube_watch_close(&s->watch, secret_closed);
 }
 
-static void drop_namespace(struct sv_kube_secrets *k, struct namespace *n)
-{
-	if (k->doubt == &n->watch)
-		k->doubt = NULL;
-	sv_strmap_remove(&k->namespaces, n->name);
-	sv_kube_watch_close(&n->watch, namespace_closed);
-}
-
-static void drop_idle_namespace(struct sv_kube_secrets *k, const char *name)
-{
-	sv_autofree char *prefix = sv_asprintf("%s/", name);
-	struct namespace *n = sv_strmap_get(&k->namespaces, name);
-	size_t i = prefix ? sv_strmap_lower(&k->items, prefix) : 0;
-
-	if (!n || !prefix ||
-	    (i < k->items.n && strncmp(k->items.entries[i].key, prefix, strlen(prefix)) == 0))
-		return;
-	drop_namespace(k, n);
-}
-
 /* Ask anew: what is known may be old. */
 static void ask_again(struct secret *s)
 {
@@ -484,42 +484,24 @@ static void ask_again(struct secret *s)
 		mark_unavailable(s, down_text(s->all));
 }
 
-static void look_at(struct sv_kube_secrets *k, const char *key)
+static void look_at_known(struct sv_kube_secrets *k, struct secret *s)
 {
-	struct secret *s = sv_strmap_get(&k->items, key);
-	const char *name = strchr(key, '/') + 1;
-	sv_autofree char *ns = strndup(key, (size_t)(name - 1 - key));
-	size_t users, before = s ? s->users : 0;
 	uint64_t joins;
-	bool joined;
+	size_t users = sv_desired_users(&k->manager->desired, ORIGIN, s->ns, s->name, &joins);
+	size_t before = s->users;
+	bool joined = joins != s->joins;
 
-	if (!ns) {
-		check(-ENOMEM);
-		return;
-	}
-	users = sv_desired_users(&k->manager->desired, ORIGIN, ns, name, &joins);
-	if (!s && users == 0)
-		return;
-	if (!s) {
-		s = make_secret(k, ns, name);
-		if (!s)
-			return;
-		s->users = users;
-		s->joins = joins;
-		return;
-	}
-	joined = joins != s->joins;
 	s->users = users;
 	s->joins = joins;
 	if (users == 0 && s->leases == 0) {
 		drop_secret(k, s);
-		drop_idle_namespace(k, ns);
+		drop_idle_namespace(k, s->ns); /* the loop frees it later */
 	} else if (users > 0 && !k->by_namespace && (before == 0 || (joined && s->immutable))) {
 		/*
 		 * Nobody watched it: it may have changed, or was deleted and made anew. New volumes wait
 		 * for the answer, volumes that exist keep what they have.
 		 */
-		sv_manager_forget_secret(k->manager, ORIGIN, ns, name);
+		sv_manager_forget_secret(k->manager, ORIGIN, s->ns, s->name);
 		ask_again(s);
 	} else if (users == 0 &&
 		   !s->watch.reflector.listing) { /* else a lease waits for the list */
@@ -527,15 +509,76 @@ static void look_at(struct sv_kube_secrets *k, const char *key)
 	}
 }
 
+static int look_at_new(struct sv_kube_secrets *k, const char *key)
+{
+	const char *name = strchr(key, '/') + 1;
+	sv_autofree char *ns = strndup(key, (size_t)(name - 1 - key));
+	struct secret *s;
+	uint64_t joins;
+	size_t users;
+
+	if (!ns)
+		return -ENOMEM;
+	users = sv_desired_users(&k->manager->desired, ORIGIN, ns, name, &joins);
+	if (users == 0)
+		return 0;
+	s = make_secret(k, ns, name);
+	if (!s)
+		return -ENOMEM;
+	s->users = users;
+	s->joins = joins;
+	return 0;
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	struct sv_kube_secrets *k = timer->data;
+
+	sv_manager_tidy(k->manager); /* which has it attended to */
+}
+
+static void lose(struct sv_kube_secrets *k)
+{
+	if (!k->lost)
+		sv_log_err("kubernetes: out of memory; will be tried again");
+	k->lost = true;
+	if (!uv_is_active((uv_handle_t *)&k->retry))
+		uv_timer_start(&k->retry, on_retry, SV_RETRY_FIRST_MS, 0);
+}
+
+static int look_at(struct sv_kube_secrets *k, const char *key)
+{
+	struct secret *s = sv_strmap_get(&k->items, key);
+
+	if (!s)
+		return look_at_new(k, key);
+	look_at_known(k, s);
+	return 0;
+}
+
+/* What we know of is held there. Looking takes nothing out but what is looked at. */
+static int look_at_all(struct sv_kube_secrets *k)
+{
+	const struct sv_strmap *all = &k->manager->desired.secrets[ORIGIN];
+	size_t i;
+	int r = 0;
+
+	for (i = all->n; i-- > 0;)
+		if (look_at(k, all->entries[i].key) < 0)
+			r = -ENOMEM;
+	return r;
+}
+
 void sv_kube_secrets_interest(struct sv_kube_secrets *k, const char *ns, const char *name)
 {
-	char *key = sv_asprintf("%s/%s", ns, name);
+	char *key;
 
-	if (!key || sv_strmap_get(&k->touched, key) || sv_strmap_put(&k->touched, key, key) < 0) {
-		if (!key)
-			check(-ENOMEM);
-		free(key);
+	if (sv_strmap_get_pair(&k->touched, ns, name))
 		return;
+	key = sv_asprintf("%s/%s", ns, name);
+	if (!key || sv_strmap_put(&k->touched, key, key) < 0) {
+		free(key);
+		lose(k);
 	}
 	sv_manager_tidy(k->manager); /* which has it attended to */
 }
@@ -544,22 +587,27 @@ void sv_kube_secrets_attend(struct sv_kube_secrets *k)
 {
 	struct sv_strmap touched = k->touched;
 	size_t i;
+	int r = 0;
 
 	k->touched = (struct sv_strmap){ 0 };
 	for (i = 0; i < touched.n; i++) {
-		look_at(k, touched.entries[i].key);
+		if (!k->lost && look_at(k, touched.entries[i].key) < 0)
+			r = -ENOMEM;
 		free(touched.entries[i].value);
 	}
 	sv_strmap_done(&touched);
+	if (k->lost)
+		r = look_at_all(k);
+	if (r < 0)
+		lose(k);
+	else
+		k->lost = false;
 }
 
 int sv_kube_secrets_refill(struct sv_kube_secrets *k, struct sv_secret *secret, struct sv_err *err)
 {
-	sv_autofree char *key = sv_asprintf("%s/%s", secret->ns, secret->name);
-	struct secret *s = key ? sv_strmap_get(&k->items, key) : NULL;
+	struct secret *s = sv_strmap_get_pair(&k->items, secret->ns, secret->name);
 
-	if (!key)
-		return -ENOMEM;
 	if (!s || k->server->down)
 		return sv_err_set(err, SV_PLAN_E_UNAVAILABLE,
 				  "secret \"%s\": its values were not kept, and %s", secret->name,
@@ -674,11 +722,8 @@ void sv_kube_secrets_release(struct sv_kube_secrets *k, struct sv_lease *l)
 
 static struct secret *lease_secret(struct sv_kube_secrets *k, const char *ns, const char *name)
 {
-	sv_autofree char *key = sv_asprintf("%s/%s", ns, name);
-	struct secret *s = key ? sv_strmap_get(&k->items, key) : NULL;
+	struct secret *s = sv_strmap_get_pair(&k->items, ns, name);
 
-	if (!key)
-		return NULL;
 	if (!s) {
 		s = make_secret(k, ns, name);
 	} else if ((s->users == 0 || s->immutable) && s->answered && !k->by_namespace) {
@@ -735,6 +780,8 @@ void sv_kube_secrets_init(struct sv_kube_secrets *k, struct sv_kube_server *serv
 				       .problems = problems,
 				       .by_namespace = by_namespace,
 				       .decode = *decode };
+	k->retry.data = k;
+	uv_timer_init(server->loop, &k->retry);
 }
 
 void sv_kube_secrets_stop(struct sv_kube_secrets *k)
@@ -745,6 +792,7 @@ void sv_kube_secrets_stop(struct sv_kube_secrets *k)
 		drop_secret(k, k->items.entries[k->items.n - 1].value);
 	while (k->namespaces.n)
 		drop_namespace(k, k->namespaces.entries[k->namespaces.n - 1].value);
+	uv_close((uv_handle_t *)&k->retry, NULL);
 }
 
 void sv_kube_secrets_done(struct sv_kube_secrets *k)

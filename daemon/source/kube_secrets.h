@@ -28,6 +28,8 @@ struct sv_kube_secrets {
 	struct sv_strmap items;      /* "NS/NAME" -> what is known of it and who needs it */
 	struct sv_strmap namespaces; /* name -> its watch */
 	struct sv_strmap touched;    /* "NS/NAME": who needs it may have changed; keys are owned */
+	bool lost;                   /* no memory to note or to make one: all are looked at again */
+	uv_timer_t retry;            /* then */
 	struct sv_lease *leases;
 	struct sv_kube_horizon horizon;
 	struct sv_kube_watch *doubt; /* it asks the store whether the server was set back */
@@ -35,7 +37,7 @@ struct sv_kube_secrets {
 	void *arg;
 };
 
-/* Pointers are borrowed for good. */
+/* Pointers are borrowed for good. @s must stay where it is until the loop has run out. */
 void sv_kube_secrets_init(struct sv_kube_secrets *s, struct sv_kube_server *server,
 			  struct sv_manager *manager, struct sv_kube_problems *problems,
 			  bool by_namespace, const struct sv_decode_opts *decode);

@@ -46,22 +46,26 @@ static int compare_pair(const char *key, const char *a, const char *b)
 	return r ? r : strcmp(key + n + 1, b);
 }
 
-void *sv_strmap_get_pair(const struct sv_strmap *m, const char *a, const char *b)
+size_t sv_strmap_lower_pair(const struct sv_strmap *m, const char *a, const char *b)
 {
 	size_t lo = 0, hi = m->n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		int r = compare_pair(m->entries[mid].key, a, b);
 
-		if (r == 0)
-			return m->entries[mid].value;
-		if (r < 0)
+		if (compare_pair(m->entries[mid].key, a, b) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return NULL;
+	return lo;
+}
+
+void *sv_strmap_get_pair(const struct sv_strmap *m, const char *a, const char *b)
+{
+	size_t i = sv_strmap_lower_pair(m, a, b);
+
+	return i < m->n && compare_pair(m->entries[i].key, a, b) == 0 ? m->entries[i].value : NULL;
 }
 
 int sv_strmap_put(struct sv_strmap *m, const char *key, void *value)

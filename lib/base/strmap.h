@@ -31,6 +31,9 @@ void *sv_strmap_get_pair(const struct sv_strmap *m, const char *a, const char *b
 /* Index of the first entry whose key is >= @key (m->n if there is none): start of a range walk. */
 size_t sv_strmap_lower(const struct sv_strmap *m, const char *key);
 
+/* The same for the key "@a/@b": with @b "", the first of those below @a. Allocates nothing. */
+size_t sv_strmap_lower_pair(const struct sv_strmap *m, const char *a, const char *b);
+
 /* Add, or replace key and value of an entry with an equal key. Return: 0 or -ENOMEM. */
 int sv_strmap_put(struct sv_strmap *m, const char *key, void *value);
 

@@ -114,6 +114,9 @@ START_TEST(a_pair_is_found_like_its_key)
 		ck_assert_ptr_eq(sv_strmap_get_pair(&m, a, pairs[i] + n + 1), pairs[i]);
 		ck_assert_ptr_null(sv_strmap_get_pair(&m, a, "z"));
 		ck_assert_ptr_null(sv_strmap_get_pair(&m, a, ""));
+		ck_assert_uint_eq(sv_strmap_lower_pair(&m, a, pairs[i] + n + 1), i);
+		ck_assert_uint_eq(sv_strmap_lower_pair(&m, a, "z"),
+				  sv_strmap_lower_pair(&m, a, "") + (n == 1 && *a == 'a' ? 2 : 1));
 	}
 	ck_assert_ptr_null(sv_strmap_get_pair(&m, "", "c"));
 	ck_assert_ptr_null(sv_strmap_get_pair(&m, "a-", "c"));
