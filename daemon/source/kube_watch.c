@@ -231,6 +231,8 @@ static void take_end(struct sv_kube_watch *w, const struct sv_http_end *end)
 		fail(w, &status,
 		     end->refused == -ENOMEM ? "out of memory" :
 					       "the server sent what is no answer");
+		if (end->refused == -ENOMEM && !w->reflector.listing)
+			sv_reflector_restart(&w->reflector, SV_LIST_SEEN); /* an event was lost */
 	} else if (!end->whole) {
 		fail(w, &status, end->text);
 	} else if (w->listing) {
