@@ -28,11 +28,19 @@ static void problem_free(struct problem *p)
 void sv_kube_problems_clear(struct sv_kube_problems *p, const char *kind, const char *ns,
 			    const char *name)
 {
-	sv_autofree char *key = p->items.n ? sv_asprintf("%s %s/%s", kind, ns, name) : NULL;
-	struct problem *old = key ? sv_strmap_remove(&p->items, key) : NULL;
+	size_t i;
 
-	if (old)
+	/* They are few; a key would take memory, and what is over has to go all the same. */
+	for (i = 0; i < p->items.n; i++) {
+		struct problem *old = p->items.entries[i].value;
+
+		if (strcmp(old->kind, kind) != 0 || strcmp(old->ns, ns) != 0 ||
+		    strcmp(old->name, name) != 0)
+			continue;
+		sv_strmap_remove(&p->items, old->key);
 		problem_free(old);
+		return;
+	}
 }
 
 static struct problem *make(const char *kind, const char *ns, const char *name, const char *reason,
