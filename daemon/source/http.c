@@ -51,6 +51,7 @@ struct sv_http {
 	int64_t heard_ms;
 	bool inside; /* libcurl is calling us */
 	bool stopped;
+	bool broken; /* a socket that libcurl waits for is not polled */
 	struct sv_http_counts counts;
 };
 
@@ -393,14 +394,22 @@ static void expire(struct sv_http *h)
 	}
 }
 
+/* Begin anew without what cannot be polled. Without memory for that it is tried again. */
+static void mend(struct sv_http *h)
+{
+	if (h->broken)
+		sv_http_reset(h, "out of memory");
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct sv_http *h = timer->data;
 
+	mend(h);
 	expire(h);
 	adapt(h);
 	h->sent_since = 0;
-	if (h->waiting == 0)
+	if (h->waiting == 0 && !h->broken)
 		uv_timer_stop(timer);
 }
 
@@ -487,6 +496,7 @@ static void act(struct sv_http *h, curl_socket_t fd, int events)
 	(void)curl_multi_socket_action(h->multi, fd, events, &running);
 	h->inside = false;
 	take_results(h);
+	mend(h);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -508,6 +518,34 @@ static void free_watched(uv_handle_t *handle)
 	free(handle->data);
 }
 
+static void start_tick(struct sv_http *h)
+{
+	if (!uv_is_active((uv_handle_t *)&h->tick))
+		uv_timer_start(&h->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+static struct watched *watch_socket(struct sv_http *h, curl_socket_t fd)
+{
+	struct watched *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->http = h;
+	w->fd = fd;
+	w->poll.data = w;
+	if (uv_poll_init_socket(h->loop, &w->poll, fd) < 0) {
+		free(w);
+		return NULL;
+	}
+	curl_multi_assign(h->multi, fd, w);
+	h->polled++;
+	return w;
+}
+
+/*
+ * To a failure libcurl answers by taking no request any more for as long as it has others, and the
+ * others are not ended either: so it is told of none, and mend() begins anew.
+ */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	struct sv_http *h = arg;
@@ -524,25 +562,17 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 		}
 		return 0;
 	}
-	if (!w) {
-		w = calloc(1, sizeof(*w));
-		if (!w)
-			return -1;
-		w->http = h;
-		w->fd = fd;
-		w->poll.data = w;
-		if (uv_poll_init_socket(h->loop, &w->poll, fd) < 0) {
-			free(w);
-			return -1;
-		}
-		curl_multi_assign(h->multi, fd, w);
-		h->polled++;
-	}
+	if (!w)
+		w = watch_socket(h, fd);
 	if (what & CURL_POLL_IN)
 		events |= UV_READABLE;
 	if (what & CURL_POLL_OUT)
 		events |= UV_WRITABLE;
-	return uv_poll_start(&w->poll, events, on_poll) < 0 ? -1 : 0;
+	if (!w || uv_poll_start(&w->poll, events, on_poll) < 0) {
+		h->broken = true;
+		start_tick(h);
+	}
+	return 0;
 }
 
 static void on_timeout(uv_timer_t *timer)
@@ -730,8 +760,7 @@ struct sv_http_request *sv_http_start(struct sv_http *h, const struct sv_http_ca
 		return NULL;
 	}
 	h->counts.requests++;
-	if (!uv_is_active((uv_handle_t *)&h->tick))
-		uv_timer_start(&h->tick, on_tick, TICK_MS, TICK_MS);
+	start_tick(h);
 	return r;
 }
 
@@ -794,6 +823,7 @@ void sv_http_reset(struct sv_http *h, const char *why)
 		curl_multi_remove_handle(multi, r->easy);
 	curl_multi_cleanup(multi); /* with its connections */
 	h->multi = fresh;
+	h->broken = false;
 	h->requests = NULL;
 	if (old)
 		old->link = &old;
