@@ -150,7 +150,12 @@ FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat _
                fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom \
                mnt_table_parse_file accept4 socket bind listen getsockopt lstat chmod unlink fcntl inotify_init1 \
                inotify_add_watch uv_queue_work unshare mount mknodat ftruncate
-$(FAULTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(call objs,tests/fault/fault.c tests/fault/virtual.c $(SUPPORT_SRC)) $(TEST_LIB) $(DAEMON_LIB) $(LIB)
+FAULT_OBJS := $(call objs,tests/fault/fault.c tests/fault/jobs.c $(SUPPORT_SRC)) $(TEST_LIB) $(DAEMON_LIB) $(LIB)
+FAULT_KUBE := $(BUILD)/tests/unit/test_root_fault_kube
+$(filter-out $(FAULT_KUBE),$(FAULTS)): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(call objs,tests/fault/virtual.c) $(FAULT_OBJS)
+	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
+# Its clock is that of the place.
+$(FAULT_KUBE): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(BUILD)/tests/unit/kube_place.o $(FAULT_OBJS)
 	$(call link,$(FAULT_CALLS:%=-Wl,--wrap=%) $(shell pkg-config --libs check))
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call link)

@@ -147,6 +147,14 @@ static struct {
 	long blocks; /* allocated and not freed, in all of the program */
 } state = { .function = -1 };
 
+extern const char __executable_start[], etext[];
+#define CALLER ((const char *)__builtin_return_address(0))
+
+static bool is_ours(const char *caller)
+{
+	return caller >= __executable_start && caller < etext;
+}
+
 /* Is this call to fail? Sets errno. Allocates nothing, as malloc() asks too. */
 static bool strikes(enum function f)
 {
@@ -342,25 +350,32 @@ static void *counted(void *p)
 	return p;
 }
 
-extern const char __executable_start[], etext[];
-#define CALLER ((const char *)__builtin_return_address(0))
+static bool strikes_memory(const char *caller)
+{
+	return (state.now.scope != FAULT_OURS || is_ours(caller)) && strikes(F_MALLOC);
+}
 
 void *malloc(size_t size)
 {
-	return strikes(F_MALLOC) ? NULL : counted(REAL(malloc)(size));
+	return strikes_memory(CALLER) ? NULL : counted(REAL(malloc)(size));
 }
 
 void *calloc(size_t n, size_t size)
 {
-	return strikes(F_MALLOC) ? NULL : counted(REAL(calloc)(n, size));
+	return strikes_memory(CALLER) ? NULL : counted(REAL(calloc)(n, size));
+}
+
+static void *resize(void *p, size_t size, const char *caller)
+{
+	if (size > 0 && strikes_memory(caller))
+		return NULL;
+	state.blocks -= p != NULL;
+	return counted(REAL(realloc)(p, size));
 }
 
 void *realloc(void *p, size_t size)
 {
-	if (size > 0 && strikes(F_MALLOC))
-		return NULL;
-	state.blocks -= p != NULL;
-	return counted(REAL(realloc)(p, size));
+	return resize(p, size, CALLER);
 }
 
 void *reallocarray(void *p, size_t n, size_t size)
@@ -371,7 +386,7 @@ void *reallocarray(void *p, size_t n, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return realloc(p, total);
+	return resize(p, total, CALLER);
 }
 
 void free(void *p)
@@ -382,15 +397,15 @@ void free(void *p)
 
 static bool spares_copies(void)
 {
-	return state.now.scope == FAULT_NO_COPIES || state.now.scope == FAULT_DAEMON;
+	return state.now.scope == FAULT_OURS || state.now.scope == FAULT_NO_COPIES ||
+	       state.now.scope == FAULT_DAEMON;
 }
 
 static char *copy(const char *s, size_t len, const char *caller)
 {
-	bool ours = caller >= __executable_start && caller < etext;
 	char *p;
 
-	if ((ours || !spares_copies()) && strikes(F_MALLOC))
+	if ((is_ours(caller) || !spares_copies()) && strikes(F_MALLOC))
 		return NULL;
 	p = counted(REAL(malloc)(len + 1));
 	if (!p)

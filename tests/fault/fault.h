@@ -16,6 +16,7 @@
 enum fault_scope {
 	FAULT_ALLOCATIONS, /* only memory */
 	FAULT_NO_COPIES, /* the same, but for strdup() in libraries: json-c 0.16 does not bear it */
+	FAULT_OURS,      /* only memory that the program asks for itself, not its libraries */
 	FAULT_ALL,       /* system calls as well */
 	FAULT_DAEMON,    /* system calls and memory, but for such copies */
 };
@@ -50,8 +51,10 @@ unsigned fault_stride(unsigned runs);
 /* The clocks tell the time again (virtual.c): what measures a test wants it so. */
 void fault_real_time(void);
 
-/* For virtual.c: is this job not to be taken by the thread pool? */
+/* For jobs.c: is this job not to be taken by the thread pool? */
 bool fault_strikes_work(void);
+/* Jobs that have not come back yet. */
+int fault_jobs(void);
 
 /* What failed in the last run: "openat() number 3 of all calls: EMFILE", or "" if nothing did. */
 const char *fault_text(void);

@@ -146,6 +146,9 @@ size_t t_api_count(const struct t_api *api, const char *verb, const char *kind, 
 struct t_api_req *t_api_find(const struct t_api *api, const char *verb, const char *kind,
 			     const char *name);
 
+/* Told when the loop calls the server and when that is done, if it is set: not what is tested. */
+extern void (*t_api_aside)(bool begins);
+
 /* ---- a handler of the test's own ----------------------------------------------------------- */
 
 /*

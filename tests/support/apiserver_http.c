@@ -127,6 +127,16 @@ void t_api_closed(struct t_api *api)
 	free(api);
 }
 
+/* ---- what is not tested -------------------------------------------------------------------- */
+
+void (*t_api_aside)(bool begins);
+
+void t_api_enter(bool begins)
+{
+	if (t_api_aside)
+		t_api_aside(begins);
+}
+
 /* ---- connections --------------------------------------------------------------------------- */
 
 static void on_drip_closed(uv_handle_t *handle)
@@ -483,21 +493,26 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init(room, sizeof(room));
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void take(struct t_api_conn *c, ssize_t n, const char *data)
 {
-	struct t_api_conn *c = stream->data;
-
 	if (c->closing)
 		return;
 	if (n < 0) {
 		conn_leaves(c);
-		uv_close((uv_handle_t *)stream, on_conn_closed);
+		uv_close((uv_handle_t *)&c->tcp, on_conn_closed);
 		return;
 	}
-	sv_buf_add(&c->in, buf->base, (size_t)n);
+	sv_buf_add(&c->in, data, (size_t)n);
 	if (c->in.failed)
 		t_api_die("out of memory");
 	parse(c);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	t_api_enter(true);
+	take(stream->data, n, buf->base);
+	t_api_enter(false);
 }
 
 static void accept_one(struct t_api *api)
@@ -527,12 +542,14 @@ static void on_connection(uv_stream_t *stream, int status)
 {
 	struct t_api *api = stream->data;
 
+	t_api_enter(true);
 	if (status < 0)
 		t_api_die("cannot accept: %s", uv_strerror(status));
 	if (api->deaf)
 		api->accept_waits = true; /* libuv asks no more until uv_accept() */
 	else
 		accept_one(api);
+	t_api_enter(false);
 }
 
 /* ---- the server ---------------------------------------------------------------------------- */
@@ -867,9 +884,8 @@ void t_api_cut(struct t_api_req *req, enum t_api_cut how)
 		close_conn(req->conn, how);
 }
 
-static void on_drip(uv_timer_t *timer)
+static void drip(struct t_api_drip *d)
 {
-	struct t_api_drip *d = timer->data;
 	size_t n = d->len - d->pos < d->step ? d->len - d->pos : d->step;
 
 	if (d->late) {
@@ -884,6 +900,13 @@ static void on_drip(uv_timer_t *timer)
 	d->pos += n;
 	if (d->pos == d->len)
 		t_api_end(d->req); /* drops us */
+}
+
+static void on_drip(uv_timer_t *timer)
+{
+	t_api_enter(true);
+	drip(timer->data);
+	t_api_enter(false);
 }
 
 static struct t_api_drip *new_drip(struct t_api_req *req)

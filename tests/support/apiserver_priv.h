@@ -42,6 +42,9 @@ char *t_api_strdup(const char *s);
 char *t_api_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool t_api_same(const char *a, const char *b); /* NULL is equal to NULL only */
 
+/* Around what the loop calls: see t_api_aside. */
+void t_api_enter(bool begins);
+
 /* Handles of the server are counted: uv_close() through t_api_close(), with a callback that frees. */
 void t_api_opened(struct t_api *api);
 void t_api_closed(struct t_api *api);

@@ -101,7 +101,9 @@ static void end_watch(struct t_watch *watch)
 
 static void on_watch_timeout(uv_timer_t *timer)
 {
+	t_api_enter(true);
 	end_watch(timer->data);
+	t_api_enter(false);
 }
 
 static void watch_error(struct t_watch *watch, char *status)

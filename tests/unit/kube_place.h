@@ -28,6 +28,10 @@ extern uv_loop_t k_loop;
 void k_enter(void); /* the place and the server; nothing runs yet */
 void k_leave(void); /* stops everything; fails if a handle or an action is left */
 
+/* What they do between t_enter_place() and t_leave_place(): several servers, one after the other. */
+void k_serve(void);
+void k_end_serving(void);
+
 /* ---- the daemon ---------------------------------------------------------------------------- */
 
 struct k_opts {
@@ -62,6 +66,7 @@ void k_step(int64_t most_ms, const char *what);
 void k_pass(int64_t ms); /* so much time, with all that happens in it */
 void k_quiet(void);      /* until nothing is left to do but to wait for time to pass */
 int64_t k_now_ms(void);
+void k_real_time(void); /* the clock is the system's again: what measures a test wants it so */
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
