@@ -178,7 +178,7 @@ bool sv_kube_server_judge(struct sv_kube_server *s, int code, uint64_t generatio
 static void on_probe(void *arg, const struct sv_http_end *end)
 {
 	struct sv_kube_server *s = arg;
-	bool was_down = s->down;
+	int64_t silent_ms = sv_monotonic_ms() - sv_http_heard_ms(s->http);
 
 	s->probe = NULL;
 	if (end->code == 0) {
@@ -186,9 +186,10 @@ static void on_probe(void *arg, const struct sv_http_end *end)
 		go_down(s, end->text);
 		/*
 		 * Silent for long, and nobody answers: what is open is dead. (A server that refuses
-		 * connections may yet serve those it has, while it is being shut down.)
+		 * connections may yet serve those it has, while it is being shut down.) Also if it was
+		 * away already: it may be libcurl that is stuck, after an allocation of its own failed.
 		 */
-		if (!was_down && end->silent)
+		if (end->silent && silent_ms >= SV_KUBE_SILENCE_MS)
 			sv_http_reset(s->http, end->text);
 	} else if (end->code == 401) {
 		s->probe_failures++;

@@ -378,6 +378,31 @@ START_TEST(what_fell_silent_is_asked_for_anew)
 }
 END_TEST
 
+START_TEST(what_fell_silent_while_the_server_did_not_know_us_is_asked_for_anew)
+{
+	FAULT(.what = T_API_HANG_BODY, .verb = "watch", .kind = "secrets", .times = 2);
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_secret(k_api, "tls", "k=1");
+	t_api_put_pod(k_api, "web", K_NODE, "a=db b=tls");
+	k_token("ours");
+	k_start(NULL);
+	k_until(k_mounts() == 2 && t_api_n_faults(k_api) == 0);
+	k_quiet();
+	t_api_require_token(k_api, "another");
+	t_api_watch_end(k_api, "pods", NULL);
+	k_until(!k_is_up());
+	FAULT(.what = T_API_HANG, .forever = true);
+	k_pass(2 * K_MINUTE);
+	t_api_clear_faults(k_api);
+	t_api_require_token(k_api, NULL);
+	t_api_put_secret(k_api, "db", "k=2");
+	t_api_put_secret(k_api, "tls", "k=2");
+	k_pass(K_MINUTE); /* and not when the watches are over */
+	ck_assert(k_holds("web/a/k", "2") && k_holds("web/b/k", "2"));
+	is_well();
+}
+END_TEST
+
 START_TEST(a_server_that_has_nothing_to_say_is_left_alone)
 {
 	start_with_web(NULL);
@@ -1205,6 +1230,7 @@ T_SUITE(kube_faults)
 	T_TEST(a_server_that_accepts_no_connection_is_given_up_and_found_again);
 	T_TEST(silence_is_noticed_by_asking);
 	T_TEST(what_fell_silent_is_asked_for_anew);
+	T_TEST(what_fell_silent_while_the_server_did_not_know_us_is_asked_for_anew);
 	T_TEST(a_server_that_has_nothing_to_say_is_left_alone);
 	T_TEST(a_list_that_stops_in_its_middle_is_given_up);
 	T_TEST(a_server_that_flaps_is_followed);
