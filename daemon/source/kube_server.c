@@ -35,6 +35,7 @@ static void forget_text(char **text)
 /* Their files may have been replaced. Return: true if others are in use from now on. */
 static bool refresh(struct sv_kube_server *s, bool force)
 {
+	const struct sv_kube_access *access;
 	struct sv_err err = { "" };
 	int64_t now = sv_monotonic_ms();
 	int r;
@@ -53,12 +54,15 @@ static bool refresh(struct sv_kube_server *s, bool force)
 		return false;
 	}
 	forget_text(&s->auth_text);
-	if (r == 0)
+	access = sv_kube_auth_access(s->auth);
+	if (access->generation == s->auth_used)
 		return false;
-	if (sv_http_set_access(s->http, sv_kube_auth_access(s->auth)) < 0) {
-		sv_log_err("credentials: out of memory");
+	if (sv_http_set_access(s->http, access) < 0) {
+		sv_log_err(
+			"credentials: out of memory"); /* tried again with the next look at them */
 		return false;
 	}
+	s->auth_used = access->generation;
 	sv_log_notice("%s: credentials have changed and are in use", s->name);
 	return true;
 }
@@ -261,6 +265,7 @@ int sv_kube_server_init(struct sv_kube_server *s, uv_loop_t *loop, struct sv_kub
 		free(s->name);
 		return sv_err_set(err, r, "cannot watch the API server");
 	}
+	s->auth_used = sv_kube_auth_access(auth)->generation;
 	s->idle.data = s->probe_timer.data = s;
 	uv_idle_init(loop, &s->idle);
 	uv_timer_init(loop, &s->probe_timer);

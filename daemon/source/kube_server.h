@@ -52,6 +52,7 @@ struct sv_kube_server {
 	char *auth_text;       /* why newer credentials cannot be used, or NULL */
 	int64_t auth_since_ms; /* Unix time */
 	int64_t auth_checked_ms;
+	uint64_t auth_used; /* generation of the credentials in use, see kube_auth.h */
 	struct sv_kube_turn *queue, **queue_end;
 	unsigned unanswered;
 	uv_idle_t idle;

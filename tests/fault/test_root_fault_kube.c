@@ -190,12 +190,19 @@ static void put_secrets(const char *value)
 	t_api_put_secret(k_api, "opt", keys);
 }
 
-static void begin(void)
+static void begin_with(const char *token)
 {
 	k_serve();
+	k_token(token);
+	t_api_require_token(k_api, token);
 	put_secrets(OLD);
 	t_api_put_pod(k_api, "web", K_NODE, "v=db o=opt?");
 	k_start(opts);
+}
+
+static void begin(void)
+{
+	begin_with(NULL);
 }
 
 static void delete_pod(const char *name)
@@ -440,6 +447,25 @@ START_TEST(what_happened_while_the_server_was_away_is_seen_in_the_end)
 }
 END_TEST
 
+static void rotate(const struct fault_loop *loop)
+{
+	begin_with("first");
+	recover(web_is_old);
+	k_token("second");
+	t_api_require_token(k_api, "second");
+	t_api_cut_all(k_api, T_API_FIN);
+	put_secrets(NEW);
+	strike(loop, web_is_new);
+	end();
+}
+
+START_TEST(a_token_that_changes_is_used_in_the_end)
+{
+	opts = &variants[_i];
+	each(rotate, RUNS);
+}
+END_TEST
+
 T_SUITE(fault_kube)
 {
 	T_AROUND(setup, teardown);
@@ -451,4 +477,5 @@ T_SUITE(fault_kube)
 	T_EACH(what_an_environment_held_is_let_go_of, variants);
 	T_EACH(a_complaint_ends_with_its_cause, variants);
 	T_EACH(what_happened_while_the_server_was_away_is_seen_in_the_end, variants);
+	T_EACH(a_token_that_changes_is_used_in_the_end, variants);
 }
