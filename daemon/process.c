@@ -234,6 +234,7 @@ static const int allowed[] = {
 	SCMP_SYS(geteuid),
 	SCMP_SYS(getgid),
 	SCMP_SYS(getegid),
+	SCMP_SYS(capget),
 	/* time and randomness */
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(clock_getres),

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <libmount/libmount.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -49,15 +51,36 @@ static int set_mark(int root, const char *id)
 	return -errno;
 }
 
-/* Return: 1, 0 if there is none, -EOPNOTSUPP if there can be none, or another negated errno. */
+/* To others, marks look as if there were none. Return: 1, 0, or a negated errno. */
+static int may_see_marks(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &head, data, 0, 0) < 0)
+		return -errno;
+	return (data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
+}
+
+/*
+ * Return: 1, 0 if there is none, -EOPNOTSUPP if there can be none or none can be seen, or another
+ * negated errno.
+ */
 static int read_mark(int root, char value[PATH_MAX])
 {
 	ssize_t n = fgetxattr(root, mark_name, value, PATH_MAX - 1);
+	int r;
 
-	if (n < 0)
-		return errno == ENODATA || errno == ERANGE ? 0 : -errno;
-	value[n] = '\0';
-	return 1;
+	if (n >= 0) {
+		value[n] = '\0';
+		return 1;
+	}
+	if (errno == ERANGE)
+		return 0;
+	if (errno != ENODATA)
+		return -errno;
+	r = may_see_marks();
+	return r == 0 ? -EOPNOTSUPP : r < 0 ? r : 0;
 }
 
 static int set_string(int fs, const char *key, const char *value)
@@ -209,7 +232,7 @@ int sv_tmpfs_is_mount(int fd)
 	return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-/* Where there can be no mark: as far as one can tell. */
+/* Where there can be no mark, or none can be seen: as far as one can tell. */
 static int looks_like_volume(int fd, const struct statfs *fs)
 {
 	struct stat st;

@@ -62,8 +62,9 @@ int sv_tmpfs_open_rw(int target_fd, struct sv_err *err);
  *
  * A tmpfs is told by the mark that it got when it was made, an extended attribute of its root, so
  * that no other file system that is mounted at a volume's path is ever written to, emptied or
- * unmounted: to mark one takes CAP_SYS_ADMIN. ramfs knows no attributes: it is one of ours if it is
- * read-only, nosuid, nodev and noexec, and its root has a volume's modes.
+ * unmounted: to mark one takes CAP_SYS_ADMIN. ramfs knows no attributes, and
+ * without that capability nobody sees any: it is one of ours then if it is read-only, nosuid, nodev
+ * and noexec, and its root has a volume's modes.
  *
  * Return: 1, 0, or a negated errno.
  */
