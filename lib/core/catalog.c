@@ -705,6 +705,19 @@ static void clear_failure(struct file *f)
 	f->reason = f->message = NULL;
 }
 
+/* Entries are about to be freed, and without memory it is not known who counts instead. */
+static void drop_holders(struct sv_catalog *c, const struct entry *old, size_t n)
+{
+	size_t i;
+
+	for (i = 0; n > 0 && i < c->effects.n; i++) {
+		struct effective *eff = c->effects.entries[i].value;
+
+		if (eff->holder >= old && eff->holder < old + n)
+			eff->holder = NULL;
+	}
+}
+
 /* Puts new entries in the place of a file's old ones and settles who counts. */
 static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *entries, size_t n)
 {
@@ -730,6 +743,8 @@ static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *e
 	if (r == 0 && all)
 		r = resolve_all(c);
 	r = settle(c, r, false);
+	if (r < 0)
+		drop_holders(c, old, n_old);
 	free_entries(old, n_old);
 	tell_refused(c, f);
 	return r;

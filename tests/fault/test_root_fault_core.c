@@ -437,6 +437,61 @@ START_TEST(a_lack_of_memory_takes_nothing_away)
 }
 END_TEST
 
+#define SECRET_OF(value)                                       \
+	"{apiVersion: v1, kind: Secret, metadata: {name: s}, " \
+	"stringData: {k: " value "}}\n"
+
+/* Whatever is not settled: no file is named but one that has the Secret, and none that is freed. */
+static void expect_path(const struct sv_catalog *c, int r, const char *path, const char *want)
+{
+	const char *got = sv_catalog_path(c, "default", "s");
+
+	ck_assert_msg(got ? strcmp(got, want) == 0 : r < 0, "'%s', not '%s' after %s", got, want,
+		      fault_text());
+	ck_assert_ptr_nonnull(sv_catalog_secret(c, "default", "s"));
+	ck_assert_ptr_null(sv_catalog_failure(c, path));
+}
+
+/* @removal: the file goes; else it comes with another version. */
+static void forsake_loop(bool removal)
+{
+	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS };
+
+	fault_note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_catalog *c;
+		int r, problems = 0;
+
+		ck_assert_int_eq(sv_catalog_new(NULL, NULL, &c), 0);
+		give(c, "/m/a.yaml", SECRET_OF("old") "---\n" SECRET_OF("second"), &r);
+		ck_assert_int_eq(r, 0);
+		give(c, "/m/b.yaml", SECRET_OF("other"), &r);
+		ck_assert_int_eq(r, 0);
+		fault_on(&loop);
+		if (removal)
+			r = sv_catalog_remove(c, "/m/a.yaml");
+		else
+			give(c, "/m/a.yaml", SECRET_OF("new"), &r);
+		fault_off();
+		fault_out_of_memory(r);
+		expect_path(c, r, "/m/a.yaml", removal ? "/m/b.yaml" : "/m/a.yaml");
+		sv_catalog_each_problem(c, count_up, &problems);
+		ck_assert_int_eq(sv_catalog_retell(c), 0);
+		expect_path(c, 0, "/m/a.yaml", removal ? "/m/b.yaml" : "/m/a.yaml");
+		sv_catalog_free(c);
+		fault_no_leaks();
+	}
+	fault_enough(&loop, 4);
+}
+
+START_TEST(without_memory_nothing_that_is_gone_is_named)
+{
+	forsake_loop(false);
+	forsake_loop(true);
+}
+END_TEST
+
 /* ---- desired, plan, reconcile ---------------------------------------------------------------- */
 
 /* As a manager does; a record that cannot be made now is made by the next change. */
@@ -1326,6 +1381,7 @@ T_SUITE(fault_core)
 	T_TEST(too_many_of_something_is_a_complaint_or_out_of_memory);
 	T_TEST(a_catalog_takes_a_file_or_is_as_before);
 	T_TEST(a_lack_of_memory_takes_nothing_away);
+	T_TEST(without_memory_nothing_that_is_gone_is_named);
 	T_TEST(objects_are_put_or_can_be_put_again);
 	T_TEST(a_pod_that_changes_keeps_its_volumes);
 	T_TEST(objects_are_removed_whatever_fails);
