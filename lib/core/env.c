@@ -20,6 +20,7 @@ struct builder {
 	size_t cap;
 	struct sv_strmap index; /* name -> entry number + 1 */
 	size_t size;            /* bytes so far */
+	bool out_of_memory;     /* a name in $(NAME) was not looked up */
 	struct sv_err *err;
 };
 
@@ -85,14 +86,6 @@ out_of_memory:
 	return -ENOMEM;
 }
 
-static const struct sv_bytes *known(const struct builder *b, const char *name, size_t len)
-{
-	sv_autofree char *copy = strndup(name, len);
-	size_t at = copy ? (size_t)(uintptr_t)sv_strmap_get(&b->index, copy) : 0;
-
-	return at ? &b->env->entries[at - 1].value : NULL;
-}
-
 /* ---- $(VAR) (R69) -------------------------------------------------------------------------- */
 
 /* @lookup: yields the value of a name, or NULL to leave the reference as it stands. */
@@ -132,7 +125,12 @@ static void expand(struct sv_buf *out, const char *text, value_fn value, void *a
 
 static const struct sv_bytes *value_known(void *arg, const char *name, size_t len)
 {
-	return known(arg, name, len);
+	sv_autofree char *copy = strndup(name, len);
+	struct builder *b = arg;
+	size_t at = copy ? (size_t)(uintptr_t)sv_strmap_get(&b->index, copy) : 0;
+
+	b->out_of_memory = b->out_of_memory || !copy;
+	return at ? &b->env->entries[at - 1].value : NULL;
 }
 
 static int set_value(struct builder *b, const struct sv_env_var *var)
@@ -140,7 +138,8 @@ static int set_value(struct builder *b, const struct sv_env_var *var)
 	sv_autobuf struct sv_buf out = { 0 };
 
 	expand(&out, var->value, value_known, b, SV_ENV_SIZE_MAX);
-	return out.failed ? -ENOMEM : set(b, var->name, out.ptr ? out.ptr : "", out.len);
+	return out.failed || b->out_of_memory ? -ENOMEM :
+						set(b, var->name, out.ptr ? out.ptr : "", out.len);
 }
 
 static int expand_list(struct builder *b, char *const *list, char ***ret)
@@ -162,7 +161,7 @@ static int expand_list(struct builder *b, char *const *list, char ***ret)
 		len = out.len;
 		(*ret)[i] =
 			sv_buf_take(&out); /* also if it is too large: it is wiped with the rest */
-		if (!(*ret)[i])
+		if (!(*ret)[i] || b->out_of_memory)
 			return -ENOMEM;
 		if (!count(b, len))
 			return too_large(b);

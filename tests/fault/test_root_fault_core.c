@@ -43,8 +43,9 @@
 	"  containers:\n"                                                            \
 	"  - name: c\n"                                                              \
 	"    image: i\n"                                                             \
-	"    command: [sh]\n"                                                        \
-	"    env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: user}}}]\n"    \
+	"    command: [sh, a$(A)b$(none)]\n"                                         \
+	"    env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: user}}},\n"    \
+	"      {name: B, value: a$(A)b$(none)}]\n"                                   \
 	"    envFrom: [{secretRef: {name: s}}]\n"                                    \
 	"    volumeMounts: [{name: v, mountPath: /m}, {name: w, mountPath: /m/d/e}]\n"
 
@@ -1276,6 +1277,15 @@ START_TEST(an_environment_is_made_or_it_is_out_of_memory)
 		fault_off();
 		fault_out_of_memory(r);
 		ck_assert((r == 0) == (env != NULL));
+		if (env) {
+			const struct sv_bytes *b = sv_env_get(env, "B");
+
+			ck_assert_msg(strcmp(env->command[1], "amy-appb$(none)") == 0,
+				      "%s after %s", env->command[1], fault_text());
+			ck_assert_msg(b->len == 15 && memcmp(b->ptr, env->command[1], 15) == 0,
+				      "%.*s after %s", (int)b->len, (const char *)b->ptr,
+				      fault_text());
+		}
 		sv_env_free(env);
 		fault_no_leaks();
 	}
