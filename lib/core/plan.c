@@ -17,7 +17,7 @@ struct builder {
 	const struct sv_volume *vol;
 	struct sv_plan *plan;
 	size_t cap;
-	struct sv_buf errors; /* of the sources, joined (R55) */
+	struct sv_buf errors; /* of the sources (R55), each text once, each with its NUL */
 	size_t n_errors;
 	int refusal; /* of the first source that failed */
 	struct sv_err *err;
@@ -145,9 +145,27 @@ static int add_files(struct builder *b, const struct sv_secret_source *src,
 /* Every failing source is reported, and the first decides what kind of failure it is (R55). */
 static void note_error(struct builder *b, int r, const char *text)
 {
-	sv_buf_printf(&b->errors, "%s%s", b->n_errors ? ", " : "", text);
+	size_t at;
+
+	for (at = 0; at < b->errors.len; at += strlen(b->errors.ptr + at) + 1)
+		if (strcmp(b->errors.ptr + at, text) == 0)
+			return;
+	sv_buf_add(&b->errors, text, strlen(text) + 1);
 	if (b->n_errors++ == 0)
 		b->refusal = r;
+}
+
+/* Several are printed as Kubernetes prints an aggregate. */
+static int tell_errors(const struct builder *b, struct sv_err *err)
+{
+	sv_autobuf struct sv_buf all = { 0 };
+	size_t at;
+
+	for (at = 0; at < b->errors.len; at += strlen(b->errors.ptr + at) + 1)
+		sv_buf_printf(&all, "%s%s", at ? ", " : "", b->errors.ptr + at);
+	if (b->errors.failed || all.failed)
+		return -ENOMEM;
+	return sv_err_set(err, b->refusal, b->n_errors > 1 ? "[%s]" : "%s", all.ptr);
 }
 
 static int add_source(struct builder *b, const struct sv_secret_source *src,
@@ -427,12 +445,10 @@ static int make(struct builder *b, size_t limit, sv_secret_lookup lookup, void *
 		return -ENOMEM;
 	for (i = 0; i < vol->n_sources && r == 0; i++)
 		r = add_source(b, &vol->sources[i], lookup, arg);
-	if (b->errors.failed)
-		r = -ENOMEM;
 	if (r)
 		return r;
 	if (b->n_errors > 0)
-		return sv_err_set(err, b->refusal, b->n_errors > 1 ? "[%s]" : "%s", b->errors.ptr);
+		return tell_errors(b, err);
 	r = sort_files(plan);
 	if (r)
 		return r;

@@ -114,6 +114,13 @@ static const struct {
 	  "[secret \"nope\" not found, references non-existent secret key: k]" },
 	{ PROJ("{secret: {name: s, items: [{key: k, path: p}]}}, {secret: {name: nope}}"),
 	  SV_PLAN_E_NO_KEY, "[references non-existent secret key: k, secret \"nope\" not found]" },
+	/* each text once */
+	{ PROJ("{secret: {name: nope}}, {secret: {name: nope}}"), SV_PLAN_E_NO_SECRET,
+	  "secret \"nope\" not found" },
+	{ PROJ("{secret: {name: nope}}, {secret: {name: s, items: [{key: k, path: p}]}}, "
+	       "{secret: {name: nope}}"),
+	  SV_PLAN_E_NO_SECRET,
+	  "[secret \"nope\" not found, references non-existent secret key: k]" },
 	/* R17 */
 	{ PROJ("{secret: {name: s}}, {configMap: {name: m}}"), SV_PLAN_E_UNSUPPORTED,
 	  "\"configMap\"" },
