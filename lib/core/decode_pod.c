@@ -878,57 +878,81 @@ static int read_security(struct sv_decoder *d, struct json_object *spec, struct 
 	return r;
 }
 
-/* True if a container of the list is known to run. */
-static bool runs(struct json_object *statuses)
+/* Counts a list of container statuses, and those that run as the kubelet sees it: unless their state
+ * says that they wait or have ended. */
+static int count_running(struct sv_decoder *d, struct json_object *status, const char *field,
+			 const char *go, size_t *all, size_t *running)
 {
+	struct json_object *list, *node, *state;
+	struct sv_place place;
 	size_t i;
+	int r = sv_read_list(d, status, field, go, &list);
 
-	for (i = 0; i < sv_list_len(statuses); i++) {
-		struct json_object *node = json_object_array_get_idx(statuses, i), *state = NULL;
+	if (r)
+		return r;
+	place = sv_enter(d, field, list);
+	*all = sv_list_len(list);
+	for (i = 0; i < *all && r == 0; i++) {
+		struct sv_place at = sv_enter_index(d, i, json_object_array_get_idx(list, i));
 
-		if (node && json_object_is_type(node, json_type_object) &&
-		    json_object_object_get_ex(node, "state", &state) && state &&
-		    json_object_is_type(state, json_type_object) && has_field(state, "running"))
-			return true;
+		r = sv_read_element(d, list, i, go, &node);
+		if (r == 0)
+			r = sv_read_object(d, node, "state", "v1.ContainerStatus.State", &state);
+		if (r == 0)
+			*running += !has_field(state, "waiting") && !has_field(state, "terminated");
+		sv_leave(d, at);
 	}
-	return false;
+	sv_leave(d, place);
+	return r;
+}
+
+static int read_deleted(struct sv_decoder *d, struct json_object *meta, bool *ret)
+{
+	static const char field[] = "deletionTimestamp", go[] = "v1.ObjectMeta.DeletionTimestamp";
+	sv_autofree char *time = NULL;
+	struct sv_place place = sv_enter(d, "metadata", meta);
+	int r = sv_read_string(d, meta, field, go, &time);
+
+	*ret = time != NULL;
+	if (r == 0 && time && sv_check_time(time))
+		r = sv_reject_type(d, field, go, "%s", sv_check_time(time));
+	sv_leave(d, place);
+	return r;
 }
 
 /*
- * R24: phase Succeeded or Failed, or being deleted with no container running. A phase of
- * Running without container statuses counts as running: better mounted too long than too short.
+ * R24: phase Succeeded or Failed, or being deleted with no container running. The kubelet asks the
+ * runtime, too. Here a phase of Running without container statuses, and init containers, count as
+ * well: better mounted too long than too short.
  */
 static int read_status(struct sv_decoder *d, struct json_object *tree, struct json_object *meta,
 		       struct sv_pod *pod)
 {
-	struct json_object *status, *apps, *inits;
-	sv_autofree char *phase = NULL, *deleted = NULL;
+	size_t apps = 0, inits = 0, running = 0;
+	sv_autofree char *phase = NULL;
+	struct json_object *status;
 	struct sv_place place;
+	bool deleted = false;
 	int r = sv_read_object(d, tree, "status", "v1.Pod.Status", &status);
 
-	if (r == 0 && meta) {
-		place = sv_enter(d, "metadata", meta);
-		r = sv_read_string(d, meta, "deletionTimestamp", "v1.ObjectMeta.DeletionTimestamp",
-				   &deleted);
-		sv_leave(d, place);
-	}
+	if (r == 0 && meta)
+		r = read_deleted(d, meta, &deleted);
 	if (r)
 		return r;
 	place = sv_enter(d, "status", status);
 	r = read_text(d, status, "phase", "v1.PodStatus.Phase", &phase);
 	if (r == 0)
-		r = sv_read_list(d, status, "containerStatuses", "v1.PodStatus.ContainerStatuses",
-				 &apps);
+		r = count_running(d, status, "containerStatuses", "v1.PodStatus.ContainerStatuses",
+				  &apps, &running);
 	if (r == 0)
-		r = sv_read_list(d, status, "initContainerStatuses",
-				 "v1.PodStatus.InitContainerStatuses", &inits);
+		r = count_running(d, status, "initContainerStatuses",
+				  "v1.PodStatus.InitContainerStatuses", &inits, &running);
 	sv_leave(d, place);
 	if (r)
 		return r;
 	pod->terminated = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
-	if (deleted && !runs(apps) && !runs(inits))
-		pod->terminated =
-			pod->terminated || sv_list_len(apps) > 0 || strcmp(phase, "Running") != 0;
+	if (deleted && running == 0)
+		pod->terminated = pod->terminated || apps > 0 || strcmp(phase, "Running") != 0;
 	return 0;
 }
 

@@ -186,6 +186,50 @@ const char *sv_check_payload_path(const char *path)
 	return strncmp(path, "..", 2) == 0 ? "invalid path: must not start with '..'" : NULL;
 }
 
+/* Does a text begin as a form does, in which 0 stands for any digit? */
+static bool has_form(const char *s, const char *form)
+{
+	for (; *form; s++, form++)
+		if (*form == '0' ? *s < '0' || *s > '9' : *s != *form)
+			return false;
+	return true;
+}
+
+static int number_at(const char *s)
+{
+	return (s[0] - '0') * 10 + s[1] - '0';
+}
+
+static bool is_date(int year, int month, int day)
+{
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return month >= 1 && month <= 12 && day >= 1 &&
+	       day <= days[month - 1] + (month == 2 && leap);
+}
+
+const char *sv_check_time(const char *text)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+	static const char none[] = "must be a time as RFC 3339 has it";
+	const char *end = text + strlen(form);
+
+	if (!has_form(text, form) ||
+	    !is_date(number_at(text) * 100 + number_at(text + 2), number_at(text + 5),
+		     number_at(text + 8)) ||
+	    number_at(text + 11) > 23 || number_at(text + 14) > 59 || number_at(text + 17) > 59)
+		return none;
+	if (has_form(end, ".0"))
+		end += 1 + strspn(end + 1, "0123456789");
+	if (strcmp(end, "Z") == 0)
+		return NULL;
+	if ((!has_form(end, "+00:00") && !has_form(end, "-00:00")) || end[strlen("+00:00")] ||
+	    number_at(end + 1) > 24 || number_at(end + 4) > 60) /* as Go has it */
+		return none;
+	return NULL;
+}
+
 void sv_validate_secret_update(const struct sv_secret *old, const struct sv_secret *new,
 			       struct sv_complaints *c)
 {

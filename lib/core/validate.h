@@ -44,6 +44,7 @@ const char *sv_check_relative_path(const char *path);    /* R14, layer api */
 const char *sv_check_sub_path(const char *path);         /* R19: leading "..x" is allowed */
 const char *sv_check_env_name(const char *name);         /* R68, the strict pattern */
 const char *sv_check_env_name_relaxed(const char *name); /* R87 */
+const char *sv_check_time(const char *text);             /* RFC 3339 */
 
 /* The kubelet's check of a path before it writes (R36). NULL if fine. */
 const char *sv_check_payload_path(const char *path);

@@ -593,7 +593,15 @@ static const struct {
 	{ "metadata: {name: p}\nspec: {" C "}\nstatus: {phase: 1}", "decode status.phase" },
 	{ "metadata: {name: p}\nspec: {" C "}\nstatus: {containerStatuses: x}",
 	  "decode status.containerStatuses" },
+	{ "metadata: {name: p}\nspec: {" C "}\nstatus: {containerStatuses: [5]}",
+	  "decode status.containerStatuses[0]" },
+	{ "metadata: {name: p}\nspec: {" C "}\nstatus: {initContainerStatuses: [{}, {state: 5}]}",
+	  "decode status.initContainerStatuses[1].state" },
 	{ "metadata: {name: p, deletionTimestamp: 5}\nspec: {" C "}",
+	  "decode metadata.deletionTimestamp" },
+	{ "metadata: {name: p, deletionTimestamp: xx}\nspec: {" C "}",
+	  "decode metadata.deletionTimestamp" },
+	{ "metadata: {name: p, deletionTimestamp: ''}\nspec: {" C "}",
 	  "decode metadata.deletionTimestamp" },
 };
 
@@ -798,7 +806,17 @@ static const struct {
 	{ "Dstatus: {phase: Running, containerStatuses: [{state: {terminated: {}}}, {state: "
 	  "{running: {startedAt: x}}}]}",
 	  false },
-	{ "Dstatus: {phase: Pending, containerStatuses: [{}, 5, {state: 5}]}", true },
+	{ "Dstatus: {phase: Running, initContainerStatuses: [{state: {terminated: {}}}], "
+	  "containerStatuses: [{state: {waiting: {reason: x}}}]}",
+	  true },
+	{ "Dstatus: {phase: Pending, initContainerStatuses: [{state: {running: {}}}], "
+	  "containerStatuses: [{state: {waiting: {}}}]}",
+	  false },
+	/* what neither waits nor has ended runs */
+	{ "Dstatus: {phase: Pending, containerStatuses: [{state: {}}]}", false },
+	{ "Dstatus: {phase: Pending, containerStatuses: [{state: {waiting: ~}}]}", false },
+	{ "Dstatus: {phase: Pending, containerStatuses: [~]}", false },
+	{ "Dstatus: {phase: Pending, containerStatuses: []}", true },
 };
 
 START_TEST(a_pod_is_terminated_when_nothing_runs_any_more)
