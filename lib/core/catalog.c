@@ -24,6 +24,8 @@ struct entry {
 	struct sv_complaints change;     /* about replacing the Secret in force (R8, R9) */
 	char *lost; /* to whom the entry lost its name or uid: a message; NULL while it counts */
 	bool lost_uid;
+	bool vague;       /* it may be any object of the file */
+	bool kept;        /* of an earlier version of the file: it may be what is vague now */
 	int64_t since_ms; /* of the complaints */
 };
 
@@ -84,12 +86,19 @@ static char *key_of(enum sv_kind kind, const char *ns, const char *name)
 	return sv_asprintf("%s/%s/%s", sv_kind_name(kind), ns, name);
 }
 
+static void drop_object(struct entry *e)
+{
+	sv_pod_unref(e->pod);
+	sv_secret_unref(e->secret);
+	e->pod = NULL;
+	e->secret = NULL;
+}
+
 static void entry_done(struct entry *e)
 {
 	free(e->ns);
 	free(e->name);
-	sv_pod_unref(e->pod);
-	sv_secret_unref(e->secret);
+	drop_object(e);
 	sv_complaints_done(&e->complaints);
 	sv_complaints_done(&e->change);
 	free(e->lost);
@@ -217,6 +226,10 @@ static int lose(struct sv_catalog *c, struct entry *e, const struct entry *winne
 {
 	char *text;
 
+	if (e->kept) { /* another has its name or uid: it is no longer missing */
+		drop_object(e);
+		return 0;
+	}
 	if (e->file->gone) { /* it is on its way out: nobody needs to hear of it */
 		c->n_losers++;
 		return 0;
@@ -235,7 +248,10 @@ static int lose(struct sv_catalog *c, struct entry *e, const struct entry *winne
 	return 0;
 }
 
-/* From the beginning, in the order of paths, whatever was known before; files that have vanished come last. */
+/*
+ * From the beginning, in the order of paths, whatever was known before. What has vanished, a file
+ * or an object that is kept, comes last.
+ */
 static int resolve_all(struct sv_catalog *c)
 {
 	size_t i, j;
@@ -253,12 +269,12 @@ static int resolve_all(struct sv_catalog *c)
 		for (i = 0; i < c->files.n && r == 0; i++) {
 			struct file *f = c->files.entries[i].value;
 
-			if (f->gone != (pass == 1))
-				continue;
 			for (j = 0; j < f->n_entries && r == 0; j++) {
 				struct entry *e = &f->entries[j], *winner;
 				bool by_uid;
 
+				if ((f->gone || e->kept) != (pass == 1))
+					continue;
 				free(e->lost);
 				e->lost = NULL;
 				sv_complaints_done(&e->change);
@@ -402,12 +418,12 @@ static int compare_entries(const void *a, const void *b)
 	return r ? r : x < y ? -1 : 1;
 }
 
-static int index_file(struct index *ix, const struct file *f, bool refused_only)
+static int add_to_index(struct index *ix, const struct entry *entries, size_t n, bool refused_only)
 {
 	size_t i;
 
-	for (i = 0; i < f->n_entries; i++) {
-		if (refused_only && !is_refused(&f->entries[i]))
+	for (i = 0; i < n; i++) {
+		if (refused_only && !is_refused(&entries[i]))
 			continue;
 		if (ix->n == ix->cap) {
 			size_t cap = ix->cap ? ix->cap * 2 : 64;
@@ -418,7 +434,7 @@ static int index_file(struct index *ix, const struct file *f, bool refused_only)
 			ix->items = p;
 			ix->cap = cap;
 		}
-		ix->items[ix->n++] = &f->entries[i];
+		ix->items[ix->n++] = &entries[i];
 	}
 	return 0;
 }
@@ -504,9 +520,12 @@ static void tell_unrefused(struct sv_catalog *c, const struct file *f)
 
 	if (!c->sink.refuse_secret || !refuses_any(f))
 		return;
-	for (i = 0; i < c->files.n && r == 0; i++)
-		if (c->files.entries[i].value != f)
-			r = index_file(&others, c->files.entries[i].value, true);
+	for (i = 0; i < c->files.n && r == 0; i++) {
+		const struct file *other = c->files.entries[i].value;
+
+		if (other != f)
+			r = add_to_index(&others, other->entries, other->n_entries, true);
+	}
 	sort_index(&others);
 	for (i = 0; i < f->n_entries; i++) {
 		const struct entry *e = &f->entries[i], *other;
@@ -561,25 +580,6 @@ void sv_catalog_free(struct sv_catalog *c)
 	free(c);
 }
 
-static bool is_refused_object(const struct sv_manifest_object *o)
-{
-	return !o->pod && !o->secret && *o->name;
-}
-
-/* What the file held so far, if anything is refused now and may go on with it. */
-static int index_old(struct index *ix, const struct file *f, const struct sv_manifest *m)
-{
-	size_t i;
-	int r = 0;
-
-	for (i = 0; i < m->n_objects && !is_refused_object(&m->objects[i]); i++)
-		;
-	if (i < m->n_objects)
-		r = index_file(ix, f, false);
-	sort_index(ix);
-	return r;
-}
-
 /* A refused object goes on with the last good version in the same file. */
 static void inherit(struct entry *e, const struct entry *old)
 {
@@ -590,21 +590,81 @@ static void inherit(struct entry *e, const struct entry *old)
 		e->since_ms = old->since_ms;
 }
 
-/* Entries out of a manifest. */
-static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t now_ms)
+static size_t count_vague(const struct entry *entries, size_t n)
 {
-	struct entry *entries = calloc(m->n_objects ? m->n_objects : 1, sizeof(*entries));
-	struct index before = { NULL, 0, 0 };
-	size_t i;
+	size_t i, vague = 0;
 
-	if (!entries || index_old(&before, f, m) < 0) {
-		free(entries);
-		free(before.items);
-		return NULL;
+	for (i = 0; i < n; i++)
+		vague += entries[i].vague;
+	return vague;
+}
+
+/*
+ * What stays although the file no longer has it. An object whose kind cannot be read may be any of
+ * its name. What is vague may be any at all: if there is more of it than before, something has
+ * become so, and whatever has gone missing stays until all is clear again.
+ */
+static int keep_missing(const struct file *f, const struct index *before, struct entry *entries,
+			size_t *n)
+{
+	size_t was_vague = count_vague(f->entries, f->n_entries), vague = count_vague(entries, *n);
+	struct index now = { NULL, 0, 0 };
+	size_t i;
+	int r = add_to_index(&now, entries, *n, false);
+
+	sort_index(&now);
+	for (i = 0; i < f->n_entries && r == 0; i++) { /* in order: the first one wins */
+		const struct entry *old = &f->entries[i];
+		const struct entry unknown = { .kind = SV_KIND_UNKNOWN,
+					       .ns = old->ns,
+					       .name = old->name };
+		struct entry *e = &entries[*n];
+
+		if (!is_good(old) || find_in(before, old) != old || find_in(&now, old))
+			continue;
+		if (vague <= was_vague && !(old->kept && vague > 0) && !find_in(&now, &unknown))
+			continue;
+		*e = (struct entry){
+			.file = old->file,
+			.kind = old->kind,
+			.ns = strdup(old->ns),
+			.name = strdup(old->name),
+			.document = old->document,
+			.line = old->line,
+			.pod = old->pod ? sv_pod_ref(old->pod) : NULL,
+			.secret = old->secret ? sv_secret_ref(old->secret) : NULL,
+			.kept = true,
+			.since_ms = old->since_ms,
+		};
+		(*n)++;
+		r = e->ns && e->name ? 0 : -ENOMEM;
 	}
+	free(now.items);
+	return r;
+}
+
+/* Entries out of a manifest, and of what was there before. */
+static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t now_ms, size_t *n)
+{
+	struct index before = { NULL, 0, 0 };
+	bool refused = false, unclear = false;
+	struct entry *entries;
+	size_t i;
+	int r;
+
 	for (i = 0; i < m->n_objects; i++) {
+		const struct sv_manifest_object *o = &m->objects[i];
+
+		refused = refused || o->complaints.n > 0;
+		unclear = unclear || o->vague || o->kind == SV_KIND_UNKNOWN;
+	}
+	entries = calloc(m->n_objects + (unclear ? f->n_entries : 0) + 1, sizeof(*entries));
+	r = entries ? 0 : -ENOMEM;
+	if (r == 0 && refused)
+		r = add_to_index(&before, f->entries, f->n_entries, false);
+	sort_index(&before);
+	for (i = 0; i < m->n_objects && r == 0; i++) {
 		struct sv_manifest_object *o = &m->objects[i];
-		bool refused = is_refused_object(o);
 		struct entry *e = &entries[i];
 		const struct entry *old;
 
@@ -618,15 +678,22 @@ static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t
 			.pod = SV_TAKE(o->pod),
 			.secret = SV_TAKE(o->secret),
 			.complaints = o->complaints,
+			.vague = o->vague,
 			.since_ms = now_ms,
 		};
 		o->complaints = (struct sv_complaints){ 0 };
-		old = refused ? find_in(&before, e) : NULL;
+		old = is_good(e) ? NULL : find_in(&before, e);
 		if (old)
 			inherit(e, old);
 	}
+	*n = i;
+	if (r == 0 && unclear)
+		r = keep_missing(f, &before, entries, n);
 	free(before.items);
-	return entries;
+	if (r == 0)
+		return entries;
+	free_entries(entries, *n);
+	return NULL;
 }
 
 /* ---- limits -------------------------------------------------------------------------------- */
@@ -754,8 +821,8 @@ int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m
 		   int64_t now_ms, struct sv_err *err)
 {
 	struct file *f = get_file(c, path);
-	struct entry *entries = f ? make_entries(f, m, now_ms) : NULL;
-	size_t n = m->n_objects;
+	size_t n = 0;
+	struct entry *entries = f ? make_entries(f, m, now_ms, &n) : NULL;
 	struct sums sums;
 	int r;
 

@@ -5,8 +5,10 @@
  * Pure. Of two objects of one kind and name the first path in byte order wins,
  * then the first document; of two Pods with one uid likewise. A file that does
  * not parse keeps its last good objects, an object that is refused its last
- * good version. A change of a Secret that the API server would refuse (R8, R9)
- * leaves the old one in force. What counts is told to a sink as it changes.
+ * good version. While it cannot be made out what an object in a file is, those
+ * that are missing in its place stay, and yield to the same ones elsewhere. A
+ * change of a Secret that the API server would refuse (R8, R9) leaves the old
+ * one in force. What counts is told to a sink as it changes.
  */
 #ifndef SV_CORE_CATALOG_H
 #define SV_CORE_CATALOG_H

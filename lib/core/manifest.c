@@ -38,7 +38,7 @@ static struct sv_manifest_object *add(struct walk *w, enum sv_kind kind, struct 
 				      unsigned line)
 {
 	struct sv_manifest *m = w->m;
-	struct json_object *meta = NULL;
+	struct json_object *meta = NULL, *ns = NULL;
 	struct sv_manifest_object *o;
 
 	/* grows by doubling: the size is a power of two whenever it is full */
@@ -54,6 +54,9 @@ static struct sv_manifest_object *add(struct walk *w, enum sv_kind kind, struct 
 		json_object_object_get_ex(tree, "metadata", &meta);
 	o->name = strdup(text_of(meta, "name"));
 	o->ns = strdup(*text_of(meta, "namespace") ? text_of(meta, "namespace") : "default");
+	if (json_object_is_type(meta, json_type_object))
+		json_object_object_get_ex(meta, "namespace", &ns);
+	o->vague = !*text_of(meta, "name") || (ns && !json_object_is_type(ns, json_type_string));
 	m->n_objects++;
 	return o->name && o->ns ? o : NULL;
 }
@@ -66,6 +69,8 @@ static int complain(struct walk *w, struct json_object *tree, unsigned line, con
 
 	if (!o)
 		return -ENOMEM;
+	if (tree && json_object_object_get_ex(tree, "items", NULL))
+		o->vague = true; /* it was a list: its name is nobody's */
 	sv_complain(&o->complaints, SV_DECODE, field, NULL, "%s", text);
 	if (o->complaints.n > 0)
 		o->complaints.items[0].line = line;

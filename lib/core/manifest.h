@@ -23,10 +23,11 @@ struct sv_manifest_object {
 	enum sv_kind kind;
 	char *ns,
 		*name; /* as far as they could be read, else ""; for a Pod that is in order the Pod's own */
-	unsigned document;               /* from 0 */
-	unsigned line;                   /* where the object begins; 0 where unknown */
-	struct sv_pod *pod;              /* set if a Pod and in order; owned */
-	struct sv_secret *secret;        /* set if a Secret and in order; owned */
+	unsigned document;        /* from 0 */
+	unsigned line;            /* where the object begins; 0 where unknown */
+	bool vague;               /* which object it is, or whether it is one, cannot be made out */
+	struct sv_pod *pod;       /* set if a Pod and in order; owned */
+	struct sv_secret *secret; /* set if a Secret and in order; owned */
 	struct sv_complaints complaints; /* not empty if and only if neither is set */
 };
 

@@ -108,6 +108,33 @@ def a_file_is_written_in_place_in_two_halves():
 
 
 @suite.test
+def an_object_that_becomes_unreadable_keeps_its_volume():
+    def without(o, key):
+        return {k: v for k, v in o.items() if k != key}
+
+    s, p = secret("p", {"k": "1"}), pod("p", {"v": "p"})
+    whole = {"apiVersion": "v1", "kind": "List", "items": [s, p]}
+    texts = [manifest(s, without(p, "kind")), manifest(s, dict(p, kind=5)),
+             manifest(s, without(p, "apiVersion")), manifest(s, dict(p, apiVersion=1)),
+             manifest(without(s, "kind"), p), manifest(s, without(p, "metadata")),
+             manifest(s, dict(p, metadata={"name": "p", "namespace": 5})),
+             manifest(without(whole, "kind")), manifest(without(whole, "apiVersion")),
+             manifest(dict(whole, items={})), manifest("hello")]
+    with Daemon() as d:
+        d.put("p.yaml", manifest(whole))
+        with Untouched(d, "p"):
+            for bad in texts:
+                d.put("p.yaml", bad)
+                status = d.wait_status(lambda s: s["problems"], "a problem")
+                check_eq(len(status["problems"]), 1, "problems with %s" % bad)
+                check_eq(wait(d, "p")["reason"], "", "reason with %s" % bad)
+                d.put("p.yaml", manifest(whole))
+                d.wait_no_problems()
+        d.put("p.yaml", manifest(s, dict(p, kind="ConfigMap")))  # which is something else
+        d.wait_gone("default", "p", "v")
+
+
+@suite.test
 def a_new_file_is_written_in_two_halves():
     with Daemon() as d:
         whole = text("p", "2" * 5000)

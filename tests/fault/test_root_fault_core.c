@@ -305,6 +305,7 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 	static const char text[] = SECRET "---\n" POD;
 	static const char changed[] =
 		SECRET "---\n{apiVersion: v1, kind: Pod, metadata: {name: p}}";
+	static const char unclear[] = "{apiVersion: v1, metadata: {name: p}}\n---\nhello\n";
 	struct fault_loop loop = { .scope = FAULT_ALLOCATIONS };
 	struct sv_err err = { "" };
 	struct sv_catalog *c;
@@ -314,7 +315,7 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 	fault_note_use();
 	FAULT_EACH(loop)
 	{
-		struct sv_manifest a, b;
+		struct sv_manifest a, b, u;
 		struct sv_catalog_counts counts;
 		int r, problems = 0;
 
@@ -324,6 +325,9 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 		ck_assert_int_eq(sv_manifest_parse(changed, strlen(changed), SV_FORMAT_YAML, NULL,
 						   &b, &err, NULL),
 				 0);
+		ck_assert_int_eq(sv_manifest_parse(unclear, strlen(unclear), SV_FORMAT_YAML, NULL,
+						   &u, &err, NULL),
+				 0);
 		c = NULL;
 		fault_on(&loop);
 		r = sv_catalog_new(NULL, NULL, &c);
@@ -331,6 +335,8 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 			r = sv_catalog_set(c, "/m/a.yaml", &a, true, 1, NULL);
 		if (r == 0)
 			r = sv_catalog_set(c, "/m/a.yaml", &b, false, 2, NULL);
+		if (r == 0)
+			r = sv_catalog_set(c, "/m/a.yaml", &u, false, 2, NULL);
 		if (r == 0)
 			r = sv_catalog_fail(c, "/m/a.yaml", 1, "InvalidManifest", "bad", 3);
 		fault_off();
@@ -350,6 +356,7 @@ START_TEST(a_catalog_takes_a_file_or_is_as_before)
 		}
 		sv_manifest_done(&a);
 		sv_manifest_done(&b);
+		sv_manifest_done(&u);
 		fault_no_leaks();
 	}
 	fault_enough(&loop, 20);

@@ -16,19 +16,23 @@
 #define N_NAMES 3
 #define N_UIDS 3
 #define N_OBJECTS 4
+#define N_KEPT (2 * N_NAMES)
 
 /* One object, as small as can be: what it is called and all that can change about it. */
 struct object {
 	bool is_pod, bad;
+	bool unknown, vague; /* its kind is not said; it is no object at all */
+	bool kept;           /* it is no longer in the file, or may be one of those */
 	unsigned name, value, uid;
 	bool immutable;
 };
 
 struct model_file {
 	bool there, gone, failed, exposed;
-	struct object objects[N_OBJECTS]; /* as written last */
-	struct object good[N_OBJECTS]; /* what counts of them: a refused one's last good version */
-	bool has_good[N_OBJECTS];
+	struct object objects[N_OBJECTS + N_KEPT]; /* as written last */
+	struct object good[N_OBJECTS +
+			   N_KEPT]; /* what counts of them: a refused one's last good version */
+	bool has_good[N_OBJECTS + N_KEPT];
 	size_t n;
 };
 
@@ -113,12 +117,20 @@ static struct object make_object(struct fuzz_in *in)
 	o.value = fuzz_below(in, 3);
 	o.uid = fuzz_below(in, N_UIDS);
 	o.immutable = !o.is_pod && fuzz_one_in(in, 3);
+	o.vague = fuzz_one_in(in, 8);
+	o.unknown = !o.vague && fuzz_one_in(in, 8);
+	o.bad = o.bad && !o.vague && !o.unknown;
 	return o;
 }
 
 static void write_object(struct sv_buf *b, const struct object *o)
 {
-	if (o->is_pod)
+	if (o->vague)
+		sv_buf_puts(b, "1\n");
+	else if (o->unknown)
+		sv_buf_printf(b, "{\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"n%u\"}}\n",
+			      o->name);
+	else if (o->is_pod)
 		sv_buf_printf(
 			b,
 			"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"n%u\","
@@ -135,7 +147,39 @@ static void write_object(struct sv_buf *b, const struct object *o)
 
 static bool same_name(const struct object *a, const struct object *b)
 {
-	return a->is_pod == b->is_pod && a->name == b->name;
+	return a->is_pod == b->is_pod && a->name == b->name && !a->unknown && !a->vague &&
+	       !b->unknown && !b->vague;
+}
+
+static size_t count_vague(const struct model_file *f)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < f->n; i++)
+		n += f->objects[i].vague;
+	return n;
+}
+
+/* What the file no longer has, and may have. */
+static void keep_missing(struct model_file *f, const struct model_file *old)
+{
+	size_t vague = count_vague(f), i, j;
+
+	for (j = 0; j < old->n; j++) {
+		const struct object *was = &old->objects[j];
+		bool keep = vague > count_vague(old) || (was->kept && vague > 0);
+
+		for (i = 0; i < f->n; i++)
+			keep = keep || (f->objects[i].unknown && f->objects[i].name == was->name);
+		for (i = 0; i < f->n; i++)
+			keep = keep && !same_name(&f->objects[i], was);
+		if (!keep || !old->has_good[j])
+			continue;
+		MUST(f->n < N_OBJECTS + N_KEPT);
+		f->objects[f->n] = f->good[f->n] = old->good[j];
+		f->objects[f->n].kept = f->has_good[f->n] = true;
+		f->n++;
+	}
 }
 
 static void set(struct fuzz_in *in, unsigned at)
@@ -154,7 +198,7 @@ static void set(struct fuzz_in *in, unsigned at)
 		*o = make_object(in);
 		write_object(&text, o);
 		f->good[i] = *o;
-		f->has_good[i] = !o->bad;
+		f->has_good[i] = !o->bad && !o->unknown && !o->vague;
 		for (j = 0; o->bad && old.there && j < old.n; j++)
 			if (same_name(&old.objects[j], o) && old.has_good[j]) {
 				f->good[i] = old.good[j];
@@ -164,6 +208,7 @@ static void set(struct fuzz_in *in, unsigned at)
 	}
 	MUST(sv_manifest_parse(text.ptr, text.len, SV_FORMAT_JSON, NULL, &m, &err, NULL) == 0);
 	MUST(m.n_objects == f->n);
+	keep_missing(f, &old);
 	f->exposed = fuzz_one_in(in, 2);
 	MUST(sv_catalog_set(t.c, file_names[at], &m, f->exposed, 1000, NULL) == 0);
 	MUST(m.n_objects == 0);
@@ -215,14 +260,18 @@ static void work_out(void)
 		for (i = 0; i < N_FILES; i++)
 			for (j = 0; j < t.files[i].n; j++) {
 				const struct object *o = &t.files[i].good[j];
+				bool kept = t.files[i].objects[j].kept;
 
-				if (t.files[i].gone != (pass == 1) || !t.files[i].has_good[j])
+				if ((t.files[i].gone || kept) != (pass == 1) ||
+				    !t.files[i].has_good[j])
 					continue;
 				if (!o->is_pod && !secrets[o->name]) {
 					secrets[o->name] = o;
 				} else if (o->is_pod && !pods[o->name] && !uid_taken[o->uid]) {
 					pods[o->name] = o;
 					uid_taken[o->uid] = true;
+				} else if (kept) { /* it has been found */
+					t.files[i].has_good[j] = false;
 				} else if (pass == 0) { /* of one that is going nobody hears */
 					t.wanted_problems++;
 				}
@@ -277,7 +326,7 @@ static void check_secret(unsigned name)
 	for (i = 0; i < N_FILES; i++)
 		for (j = 0; j < t.files[i].n; j++)
 			refused = refused ||
-				  (!t.files[i].objects[j].is_pod &&
+				  (t.files[i].objects[j].bad && !t.files[i].objects[j].is_pod &&
 				   t.files[i].objects[j].name == name && !t.files[i].has_good[j]);
 	MUST(!sv_catalog_refused(t.c, "default", text) == !refused);
 	MUST(t.heard_refused[name] == refused);
@@ -293,8 +342,10 @@ static void check_problems(void)
 		bool secret = false;
 
 		for (j = 0; j < f->n; j++) {
-			t.wanted_problems += f->objects[j].bad;
-			secret = secret || !f->objects[j].is_pod;
+			const struct object *o = &f->objects[j];
+
+			t.wanted_problems += o->bad || o->unknown || o->vague;
+			secret = secret || (!o->is_pod && !o->unknown && !o->vague);
 		}
 		t.wanted_problems += f->failed;
 		t.wanted_problems += secret && f->exposed;

@@ -8,7 +8,8 @@
 /*
  * Files are written in short: "p=s" is a Pod p with a Secret volume s, "p=s@uid" one with a uid,
  * "$s=value" a Secret with one key, "$s=value!" an immutable one, "$s=value%T" one of type T;
- * "$s=*" and "p=*" are refused, "^" is of another kind. "NS/" may stand before a name.
+ * "$s=*" and "p=*" are refused, "^" is of another kind, "?p=s" has none, "-=s" has no name and "~"
+ * is no object. "NS/" may stand before a name.
  */
 static struct {
 	struct sv_catalog *c;
@@ -78,7 +79,10 @@ static void add_metadata(struct sv_buf *b, const char *name, const char *uid)
 {
 	const char *slash = strchr(name, '/');
 
-	sv_buf_printf(b, "metadata: {name: %s, namespace: %.*s", slash ? slash + 1 : name,
+	sv_buf_printf(b, "metadata: {name: %s, namespace: %.*s",
+		      strcmp(name, "-") == 0 ? "~" :
+		      slash                  ? slash + 1 :
+					       name,
 		      slash ? (int)(slash - name) : 7, slash ? name : "default");
 	if (uid)
 		sv_buf_printf(b, ", uid: %s", uid);
@@ -88,13 +92,19 @@ static void add_metadata(struct sv_buf *b, const char *name, const char *uid)
 static void add_object(struct sv_buf *b, char *word)
 {
 	char *value = strchr(word, '='), *extra;
+	bool kind = *word != '?';
 
-	if (*word == '^') {
-		sv_buf_puts(b, "---\napiVersion: v1\nkind: ConfigMap\n");
+	if (!value) {
+		sv_buf_puts(b, *word == '^' ? "---\napiVersion: v1\nkind: ConfigMap\n" :
+					      "---\nhello\n");
 		return;
 	}
 	*value++ = '\0';
-	sv_buf_printf(b, "---\napiVersion: v1\nkind: %s\n", *word == '$' ? "Secret" : "Pod");
+	word += !kind;
+	sv_buf_printf(b, "---\napiVersion: v1\n%s",
+		      !kind        ? "" :
+		      *word == '$' ? "kind: Secret\n" :
+				     "kind: Pod\n");
 	extra = strpbrk(value, *word == '$' ? "!%" : "@");
 	add_metadata(b, *word == '$' ? word + 1 : word, *word != '$' && extra ? extra + 1 : NULL);
 	if (extra && *extra == '!')
@@ -326,6 +336,110 @@ START_TEST(an_object_that_is_refused_keeps_its_last_good_version)
 	expect_problems("");
 	set("/m/a.yaml", "p=s"); /* removed is not refused */
 	expect_told("-secret default/s");
+}
+END_TEST
+
+START_TEST(an_object_whose_kind_cannot_be_read_keeps_its_last_good_version)
+{
+	set("/m/a.yaml", "p=s $s=1 $p=1");
+	expect_told("+pod default/p s, +secret default/s 1, +secret default/p 1");
+	set("/m/a.yaml", "?p=s $s=2 $p=2"); /* the others change */
+	expect_told("+secret default/s 2, +secret default/p 2");
+	expect_problems("/m/a.yaml#0 default/p InvalidManifest decode");
+	set("/m/a.yaml", "?p=s ?$s=2 ?$p=2");
+	expect_told("");
+	set("/m/a.yaml", "?$s=2 ?p=s q=s"); /* it is neither of the two for certain */
+	expect_told("+pod default/q s");
+	expect_problems("/m/a.yaml#0 default/s InvalidManifest decode; "
+			"/m/a.yaml#1 default/p InvalidManifest decode");
+	set("/m/a.yaml", "?$s=2 p=t"); /* all is clear about p */
+	expect_told("+pod default/p t, -pod default/q, -secret default/p");
+	set("/m/a.yaml", "?$ns/s=2"); /* another one */
+	expect_told("-pod default/p, -secret default/s");
+}
+END_TEST
+
+START_TEST(what_may_be_any_object_keeps_what_has_gone)
+{
+	set("/m/a.yaml", "p=s $s=1 ns/q=s");
+	expect_told("+pod default/p s, +secret default/s 1, +pod ns/q s");
+	set("/m/a.yaml", "~");
+	expect_told("");
+	expect_problems("/m/a.yaml#0 default/ InvalidManifest decode");
+	set("/m/a.yaml", "~ $s=2 $t=1 -=s"); /* what is there is taken */
+	expect_told("+secret default/s 2, +secret default/t 1");
+	set("/m/a.yaml", "~ $s=2"); /* it is as vague as before: it was not t that became so */
+	expect_told("-secret default/t");
+	set("/m/a.yaml", "$s=2 ns/q=s");
+	expect_told("-pod default/p");
+	expect_problems("");
+}
+END_TEST
+
+START_TEST(what_never_was_an_object_keeps_nothing)
+{
+	set("/m/a.yaml", "~ p=s $s=1");
+	expect_told("+pod default/p s, +secret default/s 1");
+	set("/m/a.yaml", "~ $s=1");
+	expect_told("-pod default/p");
+	set("/m/a.yaml", "~ -=s"); /* but here is one more */
+	expect_told("");
+	set("/m/a.yaml", "");
+	expect_told("-secret default/s");
+}
+END_TEST
+
+START_TEST(a_list_that_cannot_be_read_may_hold_anything)
+{
+	static const char *const texts[] = {
+		"{apiVersion: v1, kind: List, metadata: {name: x}, items: {}}",
+		"{kind: List, metadata: {name: x}, items: []}",
+		"{apiVersion: v1, metadata: {name: x}, items: []}",
+		"{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: 5}}",
+		"{apiVersion: v1, kind: Pod, metadata: 5}",
+	};
+	size_t i;
+
+	set("/m/a.yaml", "p=s ns/p=s $s=1");
+	expect_told("+pod default/p s, +pod ns/p s, +secret default/s 1");
+	for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		sv_automanifest struct sv_manifest m = { NULL, 0, 0 };
+		struct sv_err err = { "" };
+
+		ck_assert_int_eq(sv_manifest_parse(texts[i], strlen(texts[i]), SV_FORMAT_YAML, NULL,
+						   &m, &err, NULL),
+				 0);
+		ck_assert_int_eq(sv_catalog_set(k.c, "/m/a.yaml", &m, false, 1000, NULL), 0);
+		expect_told("");
+		set("/m/a.yaml", "p=s ns/p=s $s=1");
+		expect_told("");
+		expect_problems("");
+	}
+}
+END_TEST
+
+/* What is kept may be what has another name, or stands in another file, now. */
+START_TEST(what_is_kept_is_no_duplicate)
+{
+	set("/m/b.yaml", "p=s@u");
+	set("/m/b.yaml", "~ q=s@u");
+	expect_told("+pod default/p s, +pod default/q s, -pod default/p");
+	expect_problems("/m/b.yaml#0 default/ InvalidManifest decode");
+	set("/m/b.yaml", "b=s@u2 a=s@u2"); /* of two, the one that counts stays */
+	expect_told("+pod default/b s, -pod default/q");
+	set("/m/b.yaml", "~");
+	expect_told("");
+	set("/m/b.yaml", "q=s@u");
+	expect_told("+pod default/q s, -pod default/b");
+	set("/m/b.yaml", "~ r=s@u");
+	expect_told("+pod default/r s, -pod default/q");
+	set("/m/b.yaml", "~"); /* what had to yield does not come back */
+	expect_told("-pod default/r");
+	set("/m/b.yaml", "$s=1");
+	set("/m/b.yaml", "~");
+	set("/m/c.yaml", "$s=2"); /* it yields, whatever the path */
+	expect_told("+secret default/s 1, +secret default/s 2");
+	expect_problems("/m/b.yaml#0 default/ InvalidManifest decode");
 }
 END_TEST
 
@@ -947,6 +1061,11 @@ T_SUITE(catalog)
 	T_TEST(a_file_that_does_not_parse_keeps_its_objects);
 	T_TEST(a_new_file_that_does_not_parse_is_a_problem_and_no_more);
 	T_TEST(an_object_that_is_refused_keeps_its_last_good_version);
+	T_TEST(an_object_whose_kind_cannot_be_read_keeps_its_last_good_version);
+	T_TEST(what_may_be_any_object_keeps_what_has_gone);
+	T_TEST(what_never_was_an_object_keeps_nothing);
+	T_TEST(a_list_that_cannot_be_read_may_hold_anything);
+	T_TEST(what_is_kept_is_no_duplicate);
 	T_TEST(a_new_object_that_is_refused_is_absent);
 	T_TEST(a_refused_version_is_not_taken_from_another_file);
 	T_TEST(a_refusal_stands_while_another_file_has_it);
