@@ -349,15 +349,18 @@ static int read_text(const struct source_dir *s, int fd, const struct stat *st,
 	return r;
 }
 
-/* What the file holds is not known if that is the node's trouble: it is looked at again. */
+/*
+ * What the file holds is not known, though it may come back as it was: then it is read again. With
+ * the node's trouble that is soon.
+ */
 static void cannot_read(struct source_dir *s, struct file *f, int r, const char *reason,
 			const struct sv_err *err)
 {
 	complain(s, f, 0, reason, "%s", err->msg);
-	if (!is_trouble(-r))
-		return;
-	f->known = false;
-	look_again(s);
+	if (r != -EFBIG) /* which stays so until the file changes */
+		f->known = false;
+	if (is_trouble(-r))
+		look_again(s);
 }
 
 static void read_file(struct source_dir *s, struct file *f)

@@ -399,6 +399,28 @@ def a_mounted_configmap_is_switched():
 
 
 @suite.test
+def a_file_that_was_out_of_reach_is_used_again_as_it_was():
+    with Daemon() as d:
+        def look():
+            """Has everything looked at, as when ..data is switched."""
+            os.symlink("nothing", path_of(d, "..%d" % len(os.listdir(d.manifest_dir))))
+
+        sub = path_of(d, "sub")
+        os.mkdir(sub, 0o700)
+        write(os.path.join(sub, "real.yaml"), text("p"))
+        os.symlink("sub/real.yaml", path_of(d, "p.yaml"))
+        wait(d, "p", "1")
+        os.rename(sub, sub + ".off")
+        look()
+        d.wait_problem("Unreadable", file="p.yaml")
+        os.rename(sub + ".off", sub)
+        look()
+        d.wait_no_problems()
+        d.put_objects("late.yaml", pod("late", {"v": "p"}))  # for which the values are needed again
+        wait(d, "late", "1")
+
+
+@suite.test
 def links_out_of_the_directory_are_not_followed():
     with Daemon() as d:
         outside = os.path.join(d.home, "outside.yaml")
