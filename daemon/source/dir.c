@@ -418,6 +418,8 @@ enum {
 	CHANGED,       /* the file is not what was read last */
 };
 
+static const char other_version[] = "it holds another version, or none";
+
 /* Everything in the file that waits for its values gets them, since it is read anyway. */
 static int take_values(struct source_dir *s, const struct file *f, const struct sv_bytes *text,
 		       struct sv_secret *wanted, struct sv_err *err)
@@ -440,9 +442,10 @@ static int take_values(struct source_dir *s, const struct file *f, const struct 
 			filled |= sv_manager_fill_secret(s->manager, SV_ORIGIN_MANIFEST, wanted,
 							 from);
 	}
-	return filled ? 0 : sv_err_set(err, NO_VALUES, "it holds another version, or none");
+	return filled ? 0 : sv_err_set(err, NO_VALUES, "%s", other_version);
 }
 
+/* Not for everybody who asks, if it is known to be in vain or the file is about to be read anyway. */
 static int read_again(struct source_dir *s, const struct file *f, struct sv_secret *wanted,
 		      struct sv_err *err)
 {
@@ -451,6 +454,7 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 	sv_autoclose int path_fd = -1, fd = -1;
 	struct sv_identity id;
 	struct stat st = { 0 };
+	bool as_known;
 	int r;
 
 	if (f->dir->fd < 0)
@@ -459,8 +463,13 @@ static int read_again(struct source_dir *s, const struct file *f, struct sv_secr
 	if (r < 0)
 		return is_trouble(-r) ? r : failure ? NO_VALUES : CHANGED;
 	id = sv_identity_of(&st);
+	as_known = f->known && sv_identity_equal(&id, &f->id);
 	if (failure && f->known && sv_identity_equal(&id, &f->tried))
 		return sv_err_set(err, NO_VALUES, "%s", failure);
+	if (as_known && !sv_catalog_holds(s->catalog, f->path, wanted))
+		return sv_err_set(err, NO_VALUES, "%s", other_version);
+	if (!as_known && f->queued)
+		return CHANGED;
 	fd = open_text(path_fd, &reason, err);
 	r = fd < 0 ? fd : read_text(s, fd, &st, &text, &reason, err);
 	if (r == 0)

@@ -1050,6 +1050,22 @@ const char *sv_catalog_path(const struct sv_catalog *c, const char *ns, const ch
 	return eff && eff->holder ? eff->holder->file->path : NULL;
 }
 
+bool sv_catalog_holds(const struct sv_catalog *c, const char *path, const struct sv_secret *secret)
+{
+	const struct file *f = sv_strmap_get(&c->files, path);
+	size_t i;
+
+	for (i = 0; f && i < f->n_entries; i++) {
+		const struct entry *e = &f->entries[i];
+
+		if (e->secret && e->complaints.n == 0 && !e->kept &&
+		    strcmp(e->name, secret->name) == 0 && strcmp(e->ns, secret->ns) == 0 &&
+		    sv_secret_same_data(e->secret, secret))
+			return true;
+	}
+	return false;
+}
+
 const char *sv_catalog_failure(const struct sv_catalog *c, const char *path)
 {
 	const struct file *f = sv_strmap_get(&c->files, path);

@@ -110,6 +110,8 @@ bool sv_catalog_has(const struct sv_catalog *c, const char *path);
 const char *sv_catalog_failure(const struct sv_catalog *c, const char *path);
 /* The path of the file whose Secret of that name counts, borrowed; NULL if there is none. */
 const char *sv_catalog_path(const struct sv_catalog *c, const char *ns, const char *name);
+/* Has a file this very version of a Secret, as it was read last? Not one that is kept, or replaced. */
+bool sv_catalog_holds(const struct sv_catalog *c, const char *path, const struct sv_secret *secret);
 
 void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void *arg);
 /* The Pods that count, in the order of namespace and name. */

@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import fake_api  # noqa: E402
 import harness  # noqa: E402
-from harness import (Daemon, check, check_eq, check_in, in_state, newer_than,  # noqa: E402
+from harness import (Daemon, check, check_eq, check_in, in_state, manifest, newer_than,  # noqa: E402
                      pod, poll_until, secret)
 
 suite = harness.Suite("memory")
@@ -358,6 +358,37 @@ def a_file_that_broke_since_gives_no_values_and_harms_no_volume():
         d.put_objects("s.yaml", secret("s", {"k": "old"}))
         check_eq(content(published(d, "b")), "old", "content of b")
         check_eq(d.wait_published("default", "a", "v")["files"][0]["mode"], "0400", "mode of a")
+
+
+@suite.test
+def a_file_without_the_values_is_not_read_once_for_each_volume():
+    n = 40
+
+    def file(value):
+        ballast = secret("ballast", {"k%d" % i: "x" * 1000 for i in range(200)})
+        return manifest(secret("s", {"k": value}, immutable=True), ballast)
+
+    with Daemon() as d:
+        def put_pods(**spec):
+            d.put_objects("p.yaml", *[pod("p%d" % i, {"v": "s"}, **spec) for i in range(n)])
+
+        put_pods()
+        path = d.put("s.yaml", file("1"))
+        for i in range(n):
+            published(d, "p%d" % i)
+        before = io_counter(d.process.pid, "rchar")
+        d.put("s.yaml", file("2"))
+        d.wait_problem("InvalidSecret", message="immutable")
+        put_pods(securityContext={"runAsUser": 7})  # so that all volumes are looked at
+        for _ in range(2):
+            d.marker()  # another file is read: who waits for values looks again
+        times = (io_counter(d.process.pid, "rchar") - before) / os.stat(path).st_size
+        check(1 <= times < 3, "read %.1f times" % times)
+        d.put_objects("late.yaml", pod("late", {"v": "s"}))
+        late = d.wait_volume("default", "late", "v", in_state("Refused"))
+        check_in("another version", late["message"], "message")
+        d.put("s.yaml", file("1"))
+        check_eq(content(published(d, "late")), "1", "content")
 
 
 @suite.test

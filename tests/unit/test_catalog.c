@@ -647,6 +647,31 @@ START_TEST(a_secret_is_told_where_it_stands_and_a_file_what_is_wrong)
 }
 END_TEST
 
+START_TEST(a_file_holds_a_version_only_as_it_was_read_last)
+{
+	sv_autosecret struct sv_secret *first = NULL;
+
+	set("/m/a.yaml", "$t=1 $s=1!");
+	first = sv_secret_ref(in_force());
+	sv_secret_forget(first);
+	ck_assert(sv_catalog_holds(k.c, "/m/a.yaml", first));
+	ck_assert(!sv_catalog_holds(k.c, "/m/none.yaml", first));
+	set("/m/a.yaml", "$s=2!"); /* what counts is not what is there */
+	ck_assert_ptr_eq(in_force(), first);
+	ck_assert(!sv_catalog_holds(k.c, "/m/a.yaml", first));
+	set("/m/a.yaml", "$s=2! $s=1"); /* though it does not count */
+	ck_assert(sv_catalog_holds(k.c, "/m/a.yaml", first));
+	set("/m/a.yaml", "$s=1!");
+	set("/m/a.yaml", "$s=*");
+	ck_assert_ptr_eq(in_force(), first);
+	ck_assert(!sv_catalog_holds(k.c, "/m/a.yaml", first));
+	set("/m/a.yaml", "$s=1!");
+	set("/m/a.yaml", "~ $t=1");
+	ck_assert_ptr_eq(in_force(), first);
+	ck_assert(!sv_catalog_holds(k.c, "/m/a.yaml", first));
+}
+END_TEST
+
 /* ---- files that vanish ------------------------------------------------------------------------ */
 
 START_TEST(a_file_that_vanished_yields_to_the_same_objects_elsewhere)
@@ -1079,6 +1104,7 @@ T_SUITE(catalog)
 	T_TEST(values_of_what_does_not_count_are_forgotten);
 	T_TEST(a_version_that_was_refused_is_forgotten);
 	T_TEST(a_secret_is_told_where_it_stands_and_a_file_what_is_wrong);
+	T_TEST(a_file_holds_a_version_only_as_it_was_read_last);
 	T_TEST(a_file_that_vanished_yields_to_the_same_objects_elsewhere);
 	T_TEST(a_file_that_comes_back_counts_again);
 	T_TEST(a_problem_knows_where_and_since_when);
