@@ -318,7 +318,7 @@ static void take_manifest(struct source_dir *s, struct file *f, const struct sv_
 /* The file is not there: believed once it has stayed away. */
 static void note_gone(struct source_dir *s, struct file *f)
 {
-	note_told(s, sv_catalog_mark_gone(s->catalog, f->path, true));
+	note_told(s, sv_catalog_mark_gone(s->catalog, f->path, true, sv_unix_ms()));
 	if (f->late_ms == 0)
 		look_later(s, f, SV_SETTLE_MS);
 }
@@ -387,7 +387,7 @@ static void read_file(struct source_dir *s, struct file *f)
 	id = sv_identity_of(&st);
 	f->tried = id;
 	if (f->known && !f->force && !f->over && sv_identity_equal(&id, &f->id)) {
-		note_told(s, sv_catalog_mark_gone(s->catalog, f->path, false));
+		note_told(s, sv_catalog_mark_gone(s->catalog, f->path, false, sv_unix_ms()));
 		return;
 	}
 	fd = open_text(path_fd, &reason, &err);
@@ -516,7 +516,7 @@ static void forget_file(struct source_dir *s, struct file *f)
 {
 	size_t i;
 
-	note_told(s, sv_catalog_remove(s->catalog, f->path));
+	note_told(s, sv_catalog_remove(s->catalog, f->path, sv_unix_ms()));
 	sv_strmap_remove(&s->files, f->path);
 	f->dir->n_files--;
 	free(f->path);
@@ -912,7 +912,7 @@ static void on_rescan(uv_timer_t *timer)
 	uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	if (s->untold) {
 		s->untold = false;
-		note_told(s, sv_catalog_retell(s->catalog));
+		note_told(s, sv_catalog_retell(s->catalog, sv_unix_ms()));
 	}
 	check_dirs(s, true, false);
 }

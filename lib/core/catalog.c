@@ -10,6 +10,8 @@
 #include "../base/text.h"
 #include "validate.h"
 
+#define NAMESAKES_MAX 16 /* in one file, of which complaints are compared with those of before */
+
 struct effective;
 
 /* One object of a file. */
@@ -24,9 +26,10 @@ struct entry {
 	struct sv_complaints change;     /* about replacing the Secret in force (R8, R9) */
 	char *lost; /* to whom the entry lost its name or uid: a message; NULL while it counts */
 	bool lost_uid;
-	bool vague;       /* it may be any object of the file */
-	bool kept;        /* of an earlier version of the file: it may be what is vague now */
-	int64_t since_ms; /* of the complaints */
+	int64_t lost_since_ms;      /* Unix time; 0 while it counts */
+	const struct entry *before; /* which had a `change`, while it is being replaced; or NULL */
+	bool vague;                 /* it may be any object of the file */
+	bool kept; /* of an earlier version of the file: it may be what is vague now */
 };
 
 /* How much there is of what has limits. */
@@ -40,7 +43,8 @@ struct file {
 	size_t n_entries, ignored;
 	char *reason, *message; /* why the file cannot be used, or NULL */
 	unsigned line;
-	int64_t since_ms;
+	int64_t since_ms;         /* of the message */
+	int64_t exposed_since_ms; /* of the warning that others may read a Secret */
 	bool gone, exposed;
 	struct sums sums;
 };
@@ -65,6 +69,7 @@ struct sv_catalog {
 	size_t n_losers; /* entries with a good object that do not count */
 	struct sums sums;
 	struct sv_catalog_limits limits;
+	int64_t now_ms; /* Unix time of the change under way */
 	bool unsettled; /* memory ran out: who counts is to be found out from the beginning */
 };
 
@@ -219,6 +224,7 @@ static int claim(struct sv_catalog *c, struct entry *e, struct entry **taken_by,
 	if (e->pod && sv_strmap_put(&c->uids, e->pod->uid, e) < 0)
 		return -ENOMEM;
 	eff->holder = e;
+	e->lost_since_ms = 0;
 	return touch(c, eff);
 }
 
@@ -243,6 +249,8 @@ static int lose(struct sv_catalog *c, struct entry *e, const struct entry *winne
 		return -ENOMEM;
 	free(e->lost);
 	e->lost = text;
+	if (e->lost_since_ms == 0 || e->lost_uid != by_uid)
+		e->lost_since_ms = c->now_ms;
 	e->lost_uid = by_uid;
 	c->n_losers++;
 	return 0;
@@ -277,16 +285,33 @@ static int resolve_all(struct sv_catalog *c)
 					continue;
 				free(e->lost);
 				e->lost = NULL;
-				sv_complaints_done(&e->change);
 				if (!is_good(e))
 					continue;
 				r = claim(c, e, &winner, &by_uid);
-				if (r == 0 && winner)
-					r = lose(c, e, winner, by_uid);
+				if (r < 0 || !winner)
+					continue;
+				sv_complaints_done(&e->change);
+				r = lose(c, e, winner, by_uid);
 			}
 		}
 	c->unsettled = r < 0;
 	return r;
+}
+
+/* A complaint that stood before stands since then. @before may be NULL. */
+static void date(struct sv_complaints *list, const struct sv_complaints *before, int64_t now_ms)
+{
+	size_t i, j;
+
+	for (i = 0; i < list->n; i++) {
+		struct sv_complaint *item = &list->items[i];
+
+		item->since_ms = item->since_ms ? item->since_ms : now_ms;
+		for (j = 0; before && j < before->n; j++)
+			if (before->items[j].category == item->category &&
+			    strcmp(before->items[j].field, item->field) == 0)
+				item->since_ms = before->items[j].since_ms;
+	}
 }
 
 /* ---- telling the sink ---------------------------------------------------------------------- */
@@ -327,7 +352,9 @@ static void tell_pod(struct sv_catalog *c, struct effective *eff, struct entry *
 
 static int tell_secret(struct sv_catalog *c, struct effective *eff, struct entry *e, bool again)
 {
-	sv_complaints_done(&e->change);
+	sv_autocomplaints struct sv_complaints before = e->change;
+
+	e->change = (struct sv_complaints){ 0 };
 	if (eff->secret && eff->secret != e->secret) {
 		if (sv_secret_equal(eff->secret, e->secret)) {
 			if (sv_secret_is_hollow(eff->secret) && c->sink.put_secret)
@@ -340,6 +367,7 @@ static int tell_secret(struct sv_catalog *c, struct effective *eff, struct entry
 	}
 	if (e->change.out_of_memory)
 		return -ENOMEM;
+	date(&e->change, e->before ? &e->before->change : &before, c->now_ms);
 	if ((eff->secret == e->secret || e->change.n > 0) && !again)
 		return 0;
 	if (e->change.n == 0) {
@@ -392,7 +420,7 @@ static int settle(struct sv_catalog *c, int r, bool again)
 
 /* ---- looking up ---------------------------------------------------------------------------- */
 
-/* One entry for each kind and name: a good version if there is one, else the first. */
+/* Entries by kind and name; of one name the good ones first. */
 struct index {
 	const struct entry **items;
 	size_t n, cap;
@@ -418,12 +446,13 @@ static int compare_entries(const void *a, const void *b)
 	return r ? r : x < y ? -1 : 1;
 }
 
-static int add_to_index(struct index *ix, const struct entry *entries, size_t n, bool refused_only)
+static int add_to_index(struct index *ix, const struct entry *entries, size_t n,
+			bool (*is_wanted)(const struct entry *))
 {
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (refused_only && !is_refused(&entries[i]))
+		if (is_wanted && !is_wanted(&entries[i]))
 			continue;
 		if (ix->n == ix->cap) {
 			size_t cap = ix->cap ? ix->cap * 2 : 64;
@@ -441,26 +470,41 @@ static int add_to_index(struct index *ix, const struct entry *entries, size_t n,
 
 static void sort_index(struct index *ix)
 {
+	if (ix->n > 0)
+		qsort(ix->items, ix->n, sizeof(*ix->items), compare_entries);
+}
+
+/* One entry for each kind and name: a good version if there is one, else the first. */
+static void sort_uniquely(struct index *ix)
+{
 	size_t i, n = 0;
 
-	if (ix->n == 0)
-		return;
-	qsort(ix->items, ix->n, sizeof(*ix->items), compare_entries);
+	sort_index(ix);
 	for (i = 0; i < ix->n; i++)
 		if (i == 0 || compare_names(ix->items[i], ix->items[n - 1]) != 0)
 			ix->items[n++] = ix->items[i];
 	ix->n = n;
 }
 
-static int compare_to_name(const void *key, const void *item)
+/* The first of its name, or NULL. */
+static const struct entry *const *find_place(const struct index *ix, const struct entry *like)
 {
-	return compare_names(key, *(const struct entry *const *)item);
+	size_t low = 0, high = ix->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (compare_names(ix->items[mid], like) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < ix->n && compare_names(ix->items[low], like) == 0 ? &ix->items[low] : NULL;
 }
 
 static const struct entry *find_in(const struct index *ix, const struct entry *like)
 {
-	const struct entry *const *p =
-		ix->n ? bsearch(like, ix->items, ix->n, sizeof(*p), compare_to_name) : NULL;
+	const struct entry *const *p = find_place(ix, like);
 
 	return p ? *p : NULL;
 }
@@ -524,9 +568,9 @@ static void tell_unrefused(struct sv_catalog *c, const struct file *f)
 		const struct file *other = c->files.entries[i].value;
 
 		if (other != f)
-			r = add_to_index(&others, other->entries, other->n_entries, true);
+			r = add_to_index(&others, other->entries, other->n_entries, is_refused);
 	}
-	sort_index(&others);
+	sort_uniquely(&others);
 	for (i = 0; i < f->n_entries; i++) {
 		const struct entry *e = &f->entries[i], *other;
 		const char *text;
@@ -585,9 +629,6 @@ static void inherit(struct entry *e, const struct entry *old)
 {
 	e->pod = old->pod ? sv_pod_ref(old->pod) : NULL;
 	e->secret = old->secret ? sv_secret_ref(old->secret) : NULL;
-	if (old->complaints.n > 0 &&
-	    strcmp(old->complaints.items[0].message, e->complaints.items[0].message) == 0)
-		e->since_ms = old->since_ms;
 }
 
 static size_t count_vague(const struct entry *entries, size_t n)
@@ -610,9 +651,9 @@ static int keep_missing(const struct file *f, const struct index *before, struct
 	size_t was_vague = count_vague(f->entries, f->n_entries), vague = count_vague(entries, *n);
 	struct index now = { NULL, 0, 0 };
 	size_t i;
-	int r = add_to_index(&now, entries, *n, false);
+	int r = add_to_index(&now, entries, *n, NULL);
 
-	sort_index(&now);
+	sort_uniquely(&now);
 	for (i = 0; i < f->n_entries && r == 0; i++) { /* in order: the first one wins */
 		const struct entry *old = &f->entries[i];
 		const struct entry unknown = { .kind = SV_KIND_UNKNOWN,
@@ -634,7 +675,6 @@ static int keep_missing(const struct file *f, const struct index *before, struct
 			.pod = old->pod ? sv_pod_ref(old->pod) : NULL,
 			.secret = old->secret ? sv_secret_ref(old->secret) : NULL,
 			.kept = true,
-			.since_ms = old->since_ms,
 		};
 		(*n)++;
 		r = e->ns && e->name ? 0 : -ENOMEM;
@@ -643,10 +683,35 @@ static int keep_missing(const struct file *f, const struct index *before, struct
 	return r;
 }
 
+static bool has_complaints(const struct entry *e)
+{
+	return e->complaints.n > 0 || e->change.n > 0 || e->lost;
+}
+
+/* Complaints that go on keep their time. @ix: what had any before; some may be of one name. */
+static void take_times(struct entry *e, const struct index *ix, int64_t now_ms)
+{
+	const struct entry *const *p = find_place(ix, e);
+	size_t i, n = p ? ix->n - (size_t)(p - ix->items) : 0;
+
+	date(&e->complaints, NULL, now_ms);
+	for (i = 0; i < n && i < NAMESAKES_MAX && compare_names(p[i], e) == 0; i++) {
+		const struct entry *old = p[i];
+
+		date(&e->complaints, &old->complaints, now_ms);
+		if (old->change.n > 0)
+			e->before = old;
+		if (old->lost) {
+			e->lost_since_ms = old->lost_since_ms;
+			e->lost_uid = old->lost_uid;
+		}
+	}
+}
+
 /* Entries out of a manifest, and of what was there before. */
 static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t now_ms, size_t *n)
 {
-	struct index before = { NULL, 0, 0 };
+	struct index before = { NULL, 0, 0 }, complained = { NULL, 0, 0 };
 	bool refused = false, unclear = false;
 	struct entry *entries;
 	size_t i;
@@ -660,9 +725,12 @@ static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t
 	}
 	entries = calloc(m->n_objects + (unclear ? f->n_entries : 0) + 1, sizeof(*entries));
 	r = entries ? 0 : -ENOMEM;
+	if (r == 0)
+		r = add_to_index(&complained, f->entries, f->n_entries, has_complaints);
 	if (r == 0 && refused)
-		r = add_to_index(&before, f->entries, f->n_entries, false);
-	sort_index(&before);
+		r = add_to_index(&before, f->entries, f->n_entries, NULL);
+	sort_index(&complained);
+	sort_uniquely(&before);
 	for (i = 0; i < m->n_objects && r == 0; i++) {
 		struct sv_manifest_object *o = &m->objects[i];
 		struct entry *e = &entries[i];
@@ -679,9 +747,9 @@ static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t
 			.secret = SV_TAKE(o->secret),
 			.complaints = o->complaints,
 			.vague = o->vague,
-			.since_ms = now_ms,
 		};
 		o->complaints = (struct sv_complaints){ 0 };
+		take_times(e, &complained, now_ms);
 		old = is_good(e) ? NULL : find_in(&before, e);
 		if (old)
 			inherit(e, old);
@@ -690,6 +758,7 @@ static struct entry *make_entries(struct file *f, struct sv_manifest *m, int64_t
 	if (r == 0 && unclear)
 		r = keep_missing(f, &before, entries, n);
 	free(before.items);
+	free(complained.items);
 	if (r == 0)
 		return entries;
 	free_entries(entries, *n);
@@ -765,6 +834,17 @@ static void take_sums(struct sv_catalog *c, struct file *f, struct sums new)
 	f->sums = new;
 }
 
+/* Others may read a Secret. */
+static bool warns(const struct file *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_entries && f->exposed; i++)
+		if (f->entries[i].kind == SV_KIND_SECRET)
+			return true;
+	return false;
+}
+
 static void clear_failure(struct file *f)
 {
 	free(f->reason);
@@ -812,6 +892,8 @@ static int replace_entries(struct sv_catalog *c, struct file *f, struct entry *e
 	r = settle(c, r, false);
 	if (r < 0)
 		drop_holders(c, old, n_old);
+	for (i = 0; i < n; i++)
+		entries[i].before = NULL;
 	free_entries(old, n_old);
 	tell_refused(c, f);
 	return r;
@@ -835,11 +917,13 @@ int sv_catalog_set(struct sv_catalog *c, const char *path, struct sv_manifest *m
 		return r;
 	}
 	clear_failure(f);
+	if (!warns(f))
+		f->exposed_since_ms = now_ms;
 	f->ignored = m->ignored;
 	f->exposed = exposed;
 	f->gone = false;
-	f->since_ms = now_ms;
 	sv_manifest_done(m);
+	c->now_ms = now_ms;
 	return replace_entries(c, f, entries, n);
 }
 
@@ -860,6 +944,7 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 	f->message = why;
 	f->reason = word;
 	f->line = line;
+	c->now_ms = now_ms;
 	if (f->gone) {
 		f->gone = false;
 		return settle(c, resolve_all(c), false);
@@ -867,19 +952,20 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 	return 0;
 }
 
-int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone)
+int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone, int64_t now_ms)
 {
 	struct file *f = sv_strmap_get(&c->files, path);
 
 	if (!f || f->gone == gone)
 		return 0;
 	f->gone = gone;
+	c->now_ms = now_ms;
 	if (c->n_losers == 0)
 		return 0;
 	return settle(c, resolve_all(c), false);
 }
 
-int sv_catalog_remove(struct sv_catalog *c, const char *path)
+int sv_catalog_remove(struct sv_catalog *c, const char *path, int64_t now_ms)
 {
 	struct file *f = sv_strmap_get(&c->files, path);
 	int r;
@@ -887,16 +973,19 @@ int sv_catalog_remove(struct sv_catalog *c, const char *path)
 	if (!f)
 		return 0;
 	sv_strmap_remove(&c->files, path);
+	c->now_ms = now_ms;
 	r = replace_entries(c, f, NULL, 0);
 	file_free(f);
 	return r;
 }
 
-int sv_catalog_retell(struct sv_catalog *c)
+int sv_catalog_retell(struct sv_catalog *c, int64_t now_ms)
 {
-	int r = settle(c, resolve_all(c), true);
 	size_t i;
+	int r;
 
+	c->now_ms = now_ms;
+	r = settle(c, resolve_all(c), true);
 	for (i = 0; i < c->files.n; i++)
 		tell_refused(c, c->files.entries[i].value);
 	return r;
@@ -942,7 +1031,6 @@ static struct sv_problem about_entry(const struct entry *e)
 	p.ns = e->ns;
 	p.name = e->name;
 	p.reason = reason_of(e);
-	p.since_ms = e->since_ms;
 	return p;
 }
 
@@ -957,6 +1045,7 @@ static void tell_complaints(const struct entry *e, const struct sv_complaints *l
 		p.field = list->items[i].field;
 		p.category = sv_category_name(list->items[i].category);
 		p.message = list->items[i].message;
+		p.since_ms = list->items[i].since_ms;
 		if (list->items[i].line)
 			p.line = list->items[i].line;
 		fn(arg, &p);
@@ -974,6 +1063,7 @@ static void tell_entry(const struct entry *e, sv_problem_fn fn, void *arg)
 		p.category = sv_category_name(SV_DUPLICATE);
 		p.reason = e->lost_uid ? "InvalidPod" : "DuplicateObject";
 		p.message = e->lost;
+		p.since_ms = e->lost_since_ms;
 		fn(arg, &p);
 	}
 }
@@ -985,7 +1075,6 @@ void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void 
 	for (i = 0; i < c->files.n; i++) {
 		const struct file *f = c->files.entries[i].value;
 		struct sv_problem p = sv_problem_about("manifest", f->path);
-		bool secret = false;
 
 		p.line = f->line;
 		p.since_ms = f->since_ms;
@@ -996,11 +1085,10 @@ void sv_catalog_each_problem(const struct sv_catalog *c, sv_problem_fn fn, void 
 				p.category = sv_category_name(SV_DECODE);
 			fn(arg, &p);
 		}
-		for (j = 0; j < f->n_entries; j++) {
-			secret = secret || f->entries[j].kind == SV_KIND_SECRET;
+		for (j = 0; j < f->n_entries; j++)
 			tell_entry(&f->entries[j], fn, arg);
-		}
-		if (secret && f->exposed) {
+		if (warns(f)) {
+			p.since_ms = f->exposed_since_ms;
 			p.line = 0;
 			p.category = "";
 			p.reason = "InsecurePermissions";

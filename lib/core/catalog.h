@@ -44,7 +44,7 @@ struct sv_problem {
 	const char *reason;   /* InvalidPod, InvalidSecret, InvalidManifest, DuplicateObject, … */
 	const char *message;
 	bool warning;     /* the object is used all the same */
-	int64_t since_ms; /* Unix time in ms */
+	int64_t since_ms; /* Unix time in ms: of its kind, about this object and field */
 };
 typedef void (*sv_problem_fn)(void *arg, const struct sv_problem *problem);
 
@@ -91,10 +91,10 @@ int sv_catalog_fail(struct sv_catalog *c, const char *path, unsigned line, const
 
 /* A file has vanished, perhaps only for a moment: its objects yield to the same ones elsewhere.
  * With @gone false it is there again, unchanged. */
-int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone);
+int sv_catalog_mark_gone(struct sv_catalog *c, const char *path, bool gone, int64_t now_ms);
 
 /* A file is no more: forget its objects. */
-int sv_catalog_remove(struct sv_catalog *c, const char *path);
+int sv_catalog_remove(struct sv_catalog *c, const char *path, int64_t now_ms);
 
 /* Let go of the values that a file has for Secrets which do not count, or not in this version. */
 void sv_catalog_forget(struct sv_catalog *c, const char *path);
@@ -103,7 +103,7 @@ void sv_catalog_forget(struct sv_catalog *c, const char *path);
  * Tell the sink all that counts, also what it was told before: it or the catalog had run out of
  * memory. Return: 0 or -ENOMEM: to be called again later.
  */
-int sv_catalog_retell(struct sv_catalog *c);
+int sv_catalog_retell(struct sv_catalog *c, int64_t now_ms);
 
 bool sv_catalog_has(const struct sv_catalog *c, const char *path);
 /* Why a file cannot be used, borrowed; NULL if it can, or is not known. */

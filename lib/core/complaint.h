@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define SV_COMPLAINTS_MAX 64
 
@@ -32,9 +33,10 @@ const char *sv_category_name(enum sv_category c);
 
 struct sv_complaint {
 	enum sv_category category;
-	char *field;   /* such as spec.volumes[0].name; "" where there is none */
-	char *message; /* begins with the field, as the API server prints it; printable */
-	unsigned line; /* in the file, from 1; 0 where unknown */
+	char *field;      /* such as spec.volumes[0].name; "" where there is none */
+	char *message;    /* begins with the field, as the API server prints it; printable */
+	unsigned line;    /* in the file, from 1; 0 where unknown */
+	int64_t since_ms; /* Unix time; 0 unless somebody keeps it */
 };
 
 struct sv_complaints {              /* all zero: none */

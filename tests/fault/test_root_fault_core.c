@@ -431,9 +431,9 @@ START_TEST(a_lack_of_memory_takes_nothing_away)
 			      t.label, fault_text());
 		give(c, "/m/a.yaml", POD_OF("new"), &r);
 		ck_assert_int_eq(r, 0);
-		ck_assert_int_eq(sv_catalog_retell(c), 0);
+		ck_assert_int_eq(sv_catalog_retell(c, 2), 0);
 		ck_assert_str_eq(t.label, "new");
-		ck_assert_int_eq(sv_catalog_remove(c, "/m/a.yaml"), 0);
+		ck_assert_int_eq(sv_catalog_remove(c, "/m/a.yaml", 2), 0);
 		ck_assert_str_eq(t.label, "other"); /* who counts was found out again */
 		ck_assert_int_eq(t.removed, 0);
 		sv_catalog_free(c);
@@ -478,14 +478,14 @@ static void forsake_loop(bool removal)
 		ck_assert_int_eq(r, 0);
 		fault_on(&loop);
 		if (removal)
-			r = sv_catalog_remove(c, "/m/a.yaml");
+			r = sv_catalog_remove(c, "/m/a.yaml", 2);
 		else
 			give(c, "/m/a.yaml", SECRET_OF("new"), &r);
 		fault_off();
 		fault_out_of_memory(r);
 		expect_path(c, r, "/m/a.yaml", removal ? "/m/b.yaml" : "/m/a.yaml");
 		sv_catalog_each_problem(c, count_up, &problems);
-		ck_assert_int_eq(sv_catalog_retell(c), 0);
+		ck_assert_int_eq(sv_catalog_retell(c, 2), 0);
 		expect_path(c, 0, "/m/a.yaml", removal ? "/m/b.yaml" : "/m/a.yaml");
 		sv_catalog_free(c);
 		fault_no_leaks();

@@ -221,7 +221,7 @@ static void operate(struct fuzz_in *in)
 
 	switch (fuzz_below(in, 8)) {
 	case 0:
-		MUST(sv_catalog_remove(t.c, file_names[at]) == 0);
+		MUST(sv_catalog_remove(t.c, file_names[at], 1000) == 0);
 		*f = (struct model_file){ .there = false };
 		break;
 	case 1:
@@ -232,7 +232,7 @@ static void operate(struct fuzz_in *in)
 	case 2:
 	case 3:
 		f->gone = f->there && fuzz_one_in(in, 2);
-		MUST(sv_catalog_mark_gone(t.c, file_names[at], f->gone) == 0);
+		MUST(sv_catalog_mark_gone(t.c, file_names[at], f->gone, 1000) == 0);
 		break;
 	default:
 		set(in, at);

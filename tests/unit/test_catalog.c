@@ -200,10 +200,10 @@ START_TEST(a_file_that_is_gone_takes_its_objects_along)
 	set("/m/b.yaml", "$s=1");
 	ck_assert(sv_catalog_has(k.c, "/m/a.yaml"));
 	expect_told("+pod default/p s, +secret default/s 1");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000), 0);
 	expect_told("-pod default/p");
 	ck_assert(!sv_catalog_has(k.c, "/m/a.yaml"));
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000), 0);
 	expect_told("");
 }
 END_TEST
@@ -219,7 +219,7 @@ START_TEST(the_first_path_wins_whatever_the_order_of_arrival)
 	expect_told("+secret default/s a");
 	expect_problems("/m/b.yaml#0 Secretdefault/s DuplicateObject Duplicate; "
 			"/m/c.yaml#0 Secretdefault/s DuplicateObject Duplicate");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"),
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000),
 			 0); /* a removal brings the loser back */
 	expect_told("+secret default/s b");
 	set("/m/b.yaml", "$t=b");
@@ -313,7 +313,7 @@ START_TEST(a_new_file_that_does_not_parse_is_a_problem_and_no_more)
 	expect_told("");
 	ck_assert(sv_catalog_has(k.c, "/m/a.yaml"));
 	expect_problems("/m/a.yaml#-1 / TooLarge");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000), 0);
 	expect_problems("");
 }
 END_TEST
@@ -455,7 +455,7 @@ START_TEST(a_new_object_that_is_refused_is_absent)
 	ck_assert_ptr_null(sv_catalog_refused(k.c, "default", "s"));
 	set("/m/b.yaml", "$x=*");
 	expect_told("!secret default/x");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/b.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/b.yaml", 1000), 0);
 	expect_told("?secret default/x");
 }
 END_TEST
@@ -465,7 +465,7 @@ START_TEST(a_refused_version_is_not_taken_from_another_file)
 	set("/m/a.yaml", "$s=1");
 	set("/m/b.yaml", "$s=*");
 	expect_told("+secret default/s 1, !secret default/s");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000), 0);
 	expect_told("-secret default/s");
 	t_contains(sv_catalog_refused(k.c, "default", "s"), "data[k]");
 }
@@ -476,7 +476,7 @@ START_TEST(a_refusal_stands_while_another_file_has_it)
 	set("/m/a.yaml", "$s=*");
 	set("/m/b.yaml", "$s=*");
 	expect_told("!secret default/s, !secret default/s");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000), 0);
 	expect_told("!secret default/s");
 	set("/m/b.yaml", "");
 	expect_told("?secret default/s");
@@ -503,9 +503,9 @@ START_TEST(of_several_refusals_the_first_path_s_is_told)
 	set_bad_at_byte("/m/b.yaml", 2);
 	set_bad_at_byte("/m/d.yaml", 0);
 	t_contains(k.refusal, "byte 0");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/d.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/d.yaml", 1000), 0);
 	t_contains(k.refusal, "byte 1");
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000), 0);
 	t_contains(k.refusal, "byte 2");
 }
 END_TEST
@@ -627,7 +627,7 @@ START_TEST(a_version_that_was_refused_is_forgotten)
 	expect_told("+secret default/s 1");
 	sv_catalog_forget(k.c, "/m/a.yaml");
 	ck_assert(!sv_secret_is_hollow(in_force()));
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000), 0);
 	expect_told("-secret default/s");
 }
 END_TEST
@@ -678,12 +678,12 @@ START_TEST(a_file_that_vanished_yields_to_the_same_objects_elsewhere)
 {
 	set("/m/a.yaml", "p=s@u $s=1");
 	expect_told("+pod default/p s, +secret default/s 1");
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true, 1000), 0);
 	expect_told(""); /* perhaps only for a moment */
 	set("/m/b.yaml", "p=s@u $s=2");
 	expect_told("+secret default/s 2");
 	expect_problems(""); /* nobody needs to hear of the old one */
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 1000), 0);
 	expect_told("");
 	set("/m/a.yaml", "$s=3");
 	expect_told("+secret default/s 3");
@@ -695,20 +695,20 @@ START_TEST(a_file_that_comes_back_counts_again)
 	set("/m/a.yaml", "$s=1");
 	set("/m/b.yaml", "$s=2");
 	expect_told("+secret default/s 1");
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true, 1000), 0);
 	expect_told("+secret default/s 2");
 	ck_assert_int_eq(sv_catalog_fail(k.c, "/m/a.yaml", 0, "InvalidManifest", "no", 1), 0);
 	expect_told("+secret default/s 1"); /* there, though broken: its last good objects */
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true, 1000), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true, 1000), 0);
 	expect_told("+secret default/s 2");
 	set("/m/a.yaml", "$s=1");
 	expect_told("+secret default/s 1");
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true, 1000), 0);
 	expect_told("+secret default/s 2");
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", false), 0); /* unchanged */
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", false, 1000), 0); /* unchanged */
 	expect_told("+secret default/s 1");
-	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/none.yaml", true), 0);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/none.yaml", true, 1000), 0);
 	expect_told("");
 }
 END_TEST
@@ -768,6 +768,95 @@ START_TEST(a_refused_object_without_a_good_version_keeps_its_time_too)
 	set_at("/m/a.yaml", "$s=*", false, 1000);
 	set_at("/m/a.yaml", "$s=* $t=1", false, 2000);
 	ck_assert_int_eq(the_problem().since_ms, 1000);
+}
+END_TEST
+
+struct asked {
+	const char *field;
+	int64_t since_ms;
+};
+
+static void find_field(void *arg, const struct sv_problem *p)
+{
+	struct asked *a = arg;
+
+	if (strcmp(p->field, a->field) == 0)
+		a->since_ms = p->since_ms;
+}
+
+/* Since when there is a complaint about a field, -1: there is none. */
+static int64_t since(const char *field)
+{
+	struct asked a = { field, -1 };
+
+	sv_catalog_each_problem(k.c, find_field, &a);
+	return a.since_ms;
+}
+
+START_TEST(a_refused_change_that_stands_keeps_its_time)
+{
+	set_at("/m/a.yaml", "$s=1!", false, 1000);
+	set_at("/m/a.yaml", "$s=2!", false, 2000);
+	ck_assert_int_eq(since("data"), 2000);
+	set_at("/m/a.yaml", "$s=2!", false, 3000);
+	set_at("/m/b.yaml", "$s=1", false, 3500); /* who counts is found out anew */
+	ck_assert_int_eq(since("data"), 2000);
+	set_at("/m/a.yaml", "$s=3", false, 4000);
+	ck_assert_int_eq(since("data"), 2000);
+	ck_assert_int_eq(since("immutable"), 4000);
+	ck_assert_int_eq(sv_catalog_retell(k.c, 5000), 0);
+	ck_assert_int_eq(since("immutable"), 4000);
+	set_at("/m/a.yaml", "$s=1!", false, 6000);
+	ck_assert_int_eq(since("data"), -1);
+	set_at("/m/a.yaml", "$s=2!", false, 7000);
+	ck_assert_int_eq(since("data"), 7000);
+}
+END_TEST
+
+START_TEST(a_duplicate_that_stands_keeps_its_time)
+{
+	set_at("/m/b.yaml", "$s=1 p=s@u", false, 1000);
+	set_at("/m/a.yaml", "$s=1", false, 2000);
+	ck_assert_int_eq(since("metadata.name"), 2000); /* and not since the file is there */
+	set_at("/m/b.yaml", "$s=1 p=s@u", false, 3000);
+	set_at("/m/a.yaml", "$s=1 q=s@u", false, 4000);
+	ck_assert_int_eq(since("metadata.name"), 2000);
+	ck_assert_int_eq(since("metadata.uid"), 4000);
+	set_at("/m/a.yaml", "$s=1 p=s@v", false, 5000);
+	ck_assert_int_eq(since("metadata.uid"), -1);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", true, 6000), 0);
+	ck_assert_int_eq(since("metadata.name"), -1);
+	ck_assert_int_eq(sv_catalog_mark_gone(k.c, "/m/a.yaml", false, 7000), 0);
+	ck_assert_int_eq(since("metadata.name"), 7000);
+	set_at("/m/c.yaml", "$s=1", false, 8000);
+	ck_assert_int_eq(since("metadata.name"), 8000);
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/m/a.yaml", 9000), 0);
+	ck_assert_int_eq(since("metadata.name"), 8000);
+}
+END_TEST
+
+START_TEST(complaints_about_several_of_one_name_keep_their_times)
+{
+	set_at("/m/a.yaml", "$s=1! $s=1!", false, 1000);
+	set_at("/m/a.yaml", "$s=2! $s=1! $s=*", false, 2000);
+	set_at("/m/a.yaml", "$s=2! $s=1! $s=*", false, 3000);
+	ck_assert_int_eq(since("metadata.name"), 1000);
+	ck_assert_int_eq(since("data"), 2000);
+	ck_assert_int_eq(since("data[k]"), 2000);
+}
+END_TEST
+
+START_TEST(a_warning_that_stands_keeps_its_time)
+{
+	set_at("/m/a.yaml", "p=s", true, 1000);
+	set_at("/m/a.yaml", "p=s $s=1", true, 2000);
+	ck_assert_int_eq(the_problem().since_ms, 2000);
+	set_at("/m/a.yaml", "p=s $s=2 $t=1", true, 3000);
+	ck_assert_int_eq(the_problem().since_ms, 2000);
+	set_at("/m/a.yaml", "p=s $s=2", false, 4000);
+	ck_assert_int_eq(the_problem().since_ms, -1);
+	set_at("/m/a.yaml", "p=s $s=2", true, 5000);
+	ck_assert_int_eq(the_problem().since_ms, 5000);
 }
 END_TEST
 
@@ -945,7 +1034,7 @@ START_TEST(all_files_together_have_limits)
 	ck_assert_int_eq(put_file("/c", totals[_i].fits.pods, totals[_i].fits.volumes,
 				  totals[_i].fits.secret, &err),
 			 SV_CATALOG_E_LIMIT);
-	ck_assert_int_eq(sv_catalog_remove(k.c, "/a"), 0); /* now there is room */
+	ck_assert_int_eq(sv_catalog_remove(k.c, "/a", 1000), 0); /* now there is room */
 	ck_assert_int_eq(put_file("/b", totals[_i].over.pods, totals[_i].over.volumes,
 				  totals[_i].over.secret, &err),
 			 0);
@@ -1014,7 +1103,7 @@ START_TEST(nobody_need_listen)
 	k.c = quiet;
 	set("/m/a.yaml", "p=s $s=1 $t=*");
 	set("/m/a.yaml", "p=t $s=2");
-	ck_assert_int_eq(sv_catalog_remove(quiet, "/m/a.yaml"), 0);
+	ck_assert_int_eq(sv_catalog_remove(quiet, "/m/a.yaml", 1), 0);
 	sv_catalog_free(quiet);
 	sv_catalog_free(NULL);
 	k.c = loud;
@@ -1044,11 +1133,12 @@ START_TEST(the_end_does_not_depend_on_the_way)
 			unsigned r = seed = seed * 1103515245 + 12345, at = r >> 16 & 3;
 
 			if ((r >> 20 & 7) == 0) {
-				ck_assert_int_eq(sv_catalog_remove(walked, paths[at]), 0);
+				ck_assert_int_eq(sv_catalog_remove(walked, paths[at], 1), 0);
 				last[at] = "";
 			} else if ((r >> 20 & 7) == 1) {
-				ck_assert_int_eq(sv_catalog_mark_gone(walked, paths[at], true), 0);
-				ck_assert_int_eq(sv_catalog_remove(walked, paths[at]), 0);
+				ck_assert_int_eq(sv_catalog_mark_gone(walked, paths[at], true, 1),
+						 0);
+				ck_assert_int_eq(sv_catalog_remove(walked, paths[at], 1), 0);
 				last[at] = "";
 			} else {
 				/* emptied first, so that nothing is kept or immutable */
@@ -1109,6 +1199,10 @@ T_SUITE(catalog)
 	T_TEST(a_file_that_comes_back_counts_again);
 	T_TEST(a_problem_knows_where_and_since_when);
 	T_TEST(a_refused_object_without_a_good_version_keeps_its_time_too);
+	T_TEST(a_refused_change_that_stands_keeps_its_time);
+	T_TEST(a_duplicate_that_stands_keeps_its_time);
+	T_TEST(complaints_about_several_of_one_name_keep_their_times);
+	T_TEST(a_warning_that_stands_keeps_its_time);
 	T_TEST(a_duplicate_is_told_where_the_other_is);
 	T_TEST(a_secret_that_others_may_read_is_a_warning);
 	T_TEST(queries_see_what_counts);
