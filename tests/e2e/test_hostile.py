@@ -726,6 +726,147 @@ def directories_of_others_are_not_used():
                 check_eq(harness.read_file(prepared + "/canary"), b"alive", "the canary")
 
 
+# What stands where a directory, a volume or a link by name has to be.
+IN_THE_WAY = {
+    "a link": lambda path, outside, near: os.symlink(outside.path, path),
+    "a hard link": lambda path, outside, near: os.link(near, path),
+    "a fifo": lambda path, outside, near: os.mkfifo(path),
+    "a full directory": lambda path, outside, near: (os.mkdir(path, 0o750),
+                                                     os.mkdir(path + "/full")),
+}
+FILLED = ("a full directory",)
+BUSY, UNNAMED = ("Failed", "Busy"), ("Stale", "WriteFailed")
+CRAFTED = (  # below the root directory; what is planted; state and reason, None: it is published
+    ("pods", ("a link", "a hard link", "a fifo"), BUSY),
+    ("pods/%s", ("a link", "a hard link", "a fifo"), BUSY),
+    ("pods/%s/volumes", ("a link", "a hard link", "a fifo"), BUSY),
+    ("pods/%s/volumes/kubernetes.io~secret", ("a link", "a hard link", "a fifo"), BUSY),
+    ("pods/%s/volumes/kubernetes.io~secret/v", tuple(IN_THE_WAY), BUSY),
+    ("by-name", ("a link", "a hard link", "a fifo"), UNNAMED),
+    ("by-name/%s", ("a link", "a hard link", "a fifo"), UNNAMED),
+    ("by-name/%s/p", ("a link", "a hard link", "a fifo"), UNNAMED),
+    ("by-name/%s/p/v", ("a link", "a hard link", "a fifo"), None),
+    ("by-name/%s/p/v", FILLED, UNNAMED),
+)
+
+
+class Crafted:
+    """Something planted for a Pod p whose uid and namespace are of its own."""
+
+    def __init__(self, d, outside, near, path, plant, name):
+        self.d, self.name, self.what = d, name, "%s at %s" % (plant, path)
+        self.path = os.path.join(d.root, path % name if "%" in path else path)
+        os.makedirs(os.path.dirname(self.path), 0o750, exist_ok=True)
+        IN_THE_WAY[plant](self.path, outside, near)
+        self.before = self.look()
+
+    def look(self):
+        st = os.lstat(self.path)
+        below = os.listdir(self.path) if stat.S_ISDIR(st.st_mode) else None
+        return st.st_ino, st.st_mode, below
+
+    def put(self):
+        self.d.put_objects(self.name + ".yaml", secret("p", {"k": VALUE}, namespace=self.name),
+                           pod("p", {"v": "p"}, namespace=self.name, uid=self.name))
+
+    def check(self, want):
+        if not want:
+            v = self.d.wait_published(self.name, "p", "v")
+            check_eq(os.path.realpath(self.path), v["path"], "by name, where there was "
+                     + self.what)
+            return
+        v = self.d.wait_volume(self.name, "p", "v", in_state(want[0]))
+        check_eq(v["reason"], want[1], "reason with " + self.what)
+        check(v["nextRetryAt"], "no time to try again with " + self.what)
+        check_eq(self.look(), self.before, self.what)
+
+    def clear(self):
+        replace(self.path, lambda _: None)
+
+
+@contextlib.contextmanager
+def near_by(d):
+    """A file in the root directory's file system, which alone can be linked to from there."""
+    path = d.home + "/near"
+    with open(path, "w", encoding="ascii") as f:
+        f.write("alive")
+    os.chmod(path, 0o640)
+    before = os.stat(path)
+    yield path
+    after = os.stat(path)
+    check_eq((harness.read_file(path), after.st_mode, after.st_mtime_ns, after.st_uid),
+             (b"alive", before.st_mode, before.st_mtime_ns, before.st_uid), "what was linked to")
+
+
+@suite.test
+def a_crafted_tree_is_told_and_not_touched():
+    with victim() as (d, outside), near_by(d) as near:
+        crafted = [(Crafted(d, outside, near, path, plant, "c%d-%d" % (n, i)), want)
+                   for n, (path, plants, want) in enumerate(CRAFTED) if "%" in path
+                   for i, plant in enumerate(plants)]
+        for c, want in crafted:
+            c.put()
+        for act in (None, reload, Daemon.restart):
+            if act:
+                act(d)
+            for c, want in crafted:
+                if want or not act:
+                    c.check(want)
+            outside.check()
+        for c, want in crafted[::2]:  # some go with what is in the way, others get their volume
+            d.delete(c.name + ".yaml")
+            d.wait_gone(c.name, "p", "v")
+            check(not os.path.ismount(volume_path(d, c.name)), "a volume that is gone is mounted")
+            if want:
+                check_eq(c.look(), c.before, c.what + " after the Pod went")
+        for c, want in crafted[1::2]:
+            if want:
+                c.clear()
+        for c, _ in crafted[1::2]:
+            v = d.wait_published(c.name, "p", "v")
+            check_eq(harness.read_file(v["path"] + "/k").decode(), VALUE, "content after " + c.what)
+            check_eq(os.path.realpath(os.path.join(d.root, "by-name", c.name, "p/v")), v["path"],
+                     "by name after " + c.what)
+
+
+@suite.test
+def a_crafted_tree_is_told_at_a_first_start():
+    """At the directories that all volumes share: there can be no bystander below them."""
+    for path, plants, want in CRAFTED:
+        for plant in () if "%" in path else plants:
+            outside = Outside()
+            with Daemon(start=False) as d, near_by(d) as near:
+                c = Crafted(d, outside, near, path, plant, "first")
+                c.put()
+                d.start()
+                c.check(want)
+                d.restart()
+                c.check(want)
+                outside.check()
+                c.clear()
+                d.wait_published("first", "p", "v")
+                check_shows_no_value(d)
+
+
+@suite.test
+def links_by_name_that_were_replaced_are_mended_or_left():
+    with victim() as (d, outside), near_by(d) as near:
+        link = d.root + "/by-name/default/p/v"
+        for plant in CRAFTED[8][1]:
+            for act in (update, reload, Daemon.restart):
+                replace(link, lambda p, plant=plant: IN_THE_WAY[plant](p, outside, near))
+                act(d)
+                poll_until(lambda: os.path.realpath(link) == volume_path(d),
+                           "the link where there was %s, after %s" % (plant, act.__name__))
+                update(d, "%s after %s" % (NEWER, plant))
+            replace(link, lambda p, plant=plant: IN_THE_WAY[plant](p, outside, near))
+            remove(d)
+            if os.path.lexists(link):
+                os.unlink(link)
+            put(d, VALUE)
+            d.wait_published("default", "p", "v")
+
+
 @suite.test
 def by_name_links_that_were_planted_lead_nowhere():
     with victim() as (d, outside):
@@ -941,6 +1082,122 @@ def members_cannot_have_an_environment():
                   "%r is answered %r" % (trick, answer[:300]))
             if trick.startswith(b"POST /v1/env HTTP"):
                 check_eq(statuses(answer), [403], "status for %r" % trick)
+
+
+# Tries what is not a member's to do below a directory: prints what came of each.
+TRY = r"""
+import errno, json, os, socket, sys
+top, own = sys.argv[1:]
+volume = top + "/pods/u/volumes/kubernetes.io~secret/v"
+below = os.open(top, os.O_PATH)
+
+
+def within(path, flags=os.O_RDONLY):
+    return os.open(path, flags, dir_fd=below)
+
+
+def bind(path):
+    socket.socket(socket.AF_UNIX).bind("/proc/self/fd/%d/%s" % (below, path))
+
+
+tries = {
+    "read a value": lambda: within("pods/u/volumes/kubernetes.io~secret/v/k"),
+    "read a value by name": lambda: within("by-name/default/p/v/k"),
+    "read a value by its whole path": lambda: open(volume + "/k").close(),
+    "open a volume": lambda: within("pods/u/volumes/kubernetes.io~secret/v", os.O_PATH),
+    "open a volume by name": lambda: within("by-name/default/p/v/", os.O_PATH),
+    "look at a file": lambda: os.stat(volume + "/k"),
+    "read a link": lambda: os.readlink(top + "/by-name/default/p/v"),
+    "list the root": lambda: os.listdir(top),
+    "list the root by descriptor": lambda: within("."),
+    "list Pods": lambda: os.listdir(top + "/pods"),
+    "list names": lambda: os.listdir(top + "/by-name"),
+    "list a volume": lambda: os.listdir(volume),
+    "follow the root": lambda: os.chdir(top + "/pods"),
+    "link a value": lambda: os.link(volume + "/k", own + "/stolen"),
+    "close a directory": lambda: os.chmod(top + "/pods", 0o700),
+    "give a directory away": lambda: os.chown(top + "/pods", os.getuid(), os.getgid()),
+    "open a directory": lambda: os.chmod(top, 0o777),
+}
+for where in ("", "/pods", "/pods/u", "/by-name", "/by-name/default/p"):
+    for what, make in {"link": lambda p: os.symlink("/etc", p),
+                       "hard link": lambda p: os.link(own + "/f", p),
+                       "fifo": os.mkfifo, "directory": os.mkdir,
+                       "file": lambda p: os.close(os.open(p, os.O_CREAT | os.O_WRONLY))}.items():
+        tries["plant a %s in ROOT%s" % (what, where)] = (
+            lambda make=make, path=top + where + "/new " + what: make(path))
+tries.update({
+    "plant a socket": lambda: bind("new socket"),
+    "replace a name": lambda: os.rename(own + "/link", top + "/by-name/default/p/v"),
+    "rename a Pod": lambda: os.rename(top + "/pods/u", top + "/pods/other"),
+    "rename Pods": lambda: os.rename(top + "/pods", top + "/elsewhere"),
+    "take the names away": lambda: os.rename(top + "/by-name", own + "/by-name"),
+    "replace the socket": lambda: os.rename(own + "/f", top + "/secretvold.sock"),
+    "remove the socket": lambda: os.unlink(top + "/secretvold.sock"),
+    "rename the root": lambda: os.rename(top, top + ".away"),
+})
+results = {}
+for name, action in tries.items():
+    try:
+        action()
+        results[name] = "done"
+    except OSError as e:
+        results[name] = errno.errorcode[e.errno]
+print(json.dumps(results))
+"""
+
+
+def try_all(top, own):
+    os.mkdir(own)
+    with open(own + "/f", "w", encoding="ascii"):
+        pass
+    os.symlink("/etc", own + "/link")
+    for path in (own, own + "/f"):
+        os.chown(path, NOBODY, -1)
+    r = subprocess.run(as_member(["/usr/bin/python3", "-c", TRY, top, own]), text=True,
+                       capture_output=True, cwd="/", check=False, timeout=harness.DEADLINE_S)
+    check_eq(r.stderr, "", "what is tried")
+    return json.loads(r.stdout)
+
+
+def all_below(top):
+    return sorted(os.path.join(base, name) for base, dirs, files in os.walk(top)
+                  for name in dirs + files)
+
+
+@suite.test
+def members_cannot_touch_or_read_what_is_below_the_root():
+    with open_to_members() as (d, _):
+        check_eq(stat.S_IMODE(os.stat(d.root).st_mode), 0o710, "mode of the root directory")
+        before = all_below(d.root)
+        results = try_all(d.root, d.home + "/own")
+        check_eq({name: r for name, r in results.items() if r not in ("EACCES", "EPERM")}, {},
+                 "what was not refused")
+        check_eq(all_below(d.root), before, "what is below the root directory")
+        check_eq(statuses(ask(d, [request("GET", "/v1/volumes", CLOSE)])[0]), [200],
+                 "what a member may do")
+        for command in (("env", "p"), ("exec", "p", "--", "true")):
+            r = subprocess.run(as_member([os.path.join(harness.options.build, "secretvolctl"),
+                                          "--socket", d.socket_path, *command]),
+                               text=True, capture_output=True, cwd="/", check=False)
+            check_eq((r.returncode, r.stdout), (1, ""), "what %s prints" % command[0])
+            check_in("root", r.stderr, "what %s says" % command[0])
+        # the same in a tree that is theirs: all of it can be done where nothing stops it
+        theirs = d.home + "/theirs"
+        os.mkdir(theirs)
+        os.chown(theirs, NOBODY, -1)
+        top = theirs + "/top"
+        os.makedirs(top + "/pods/u/volumes/kubernetes.io~secret/v")
+        os.makedirs(top + "/by-name/default/p")
+        os.symlink("../../../pods/u/volumes/kubernetes.io~secret/v", top + "/by-name/default/p/v")
+        for path in ("/secretvold.sock", "/pods/u/volumes/kubernetes.io~secret/v/k"):
+            with open(top + path, "w", encoding="ascii"):
+                pass
+        for path in [top] + all_below(top):
+            os.chown(path, NOBODY, -1, follow_symlinks=False)
+        results = try_all(top, theirs + "/own")
+        check_eq({name: r for name, r in results.items() if r != "done"}, {},
+                 "what is refused there")
 
 
 JUNK = {
