@@ -6,11 +6,13 @@ Then those who are slow: clients that do not read, do not write or come by the t
 worker threads that do not come back from a system call. None of them makes others wait.
 """
 
+import concurrent.futures
 import contextlib
 import grp
 import json
 import os
 import pwd
+import resource
 import select
 import signal
 import socket
@@ -300,62 +302,162 @@ def root_has_sixty_four_connections():
 # ---- those who are slow ------------------------------------------------------------------------
 
 
-def answer_time(d):
-    """Of several, the one in the middle: this machine has other work, too."""
-    times = []
-    for _ in range(15):
-        start = time.monotonic()
-        check_eq(d.client.get("/v1/volumes")[0], 200, "status")
-        times.append(time.monotonic() - start)
-    return statistics.median(times)
+QUICK_S = 0.1
+ROUNDS = 5
 
 
-def check_quick(d, unloaded, beside):
-    loaded = answer_time(d)
-    check(loaded < 10 * unloaded + 0.1, "beside %s an answer takes %.3f s, alone %.3f s"
-          % (beside, loaded, unloaded))
+def best_round(measure, what):
+    """measure() gives the times of one round: 95 % of them are quick, in one round at least.
+
+    This machine has two processors and other work. What the daemon itself does wrong is there in
+    every round; a processor that was busy elsewhere for a moment is not.
+    """
+    seen = []
+    for _ in range(ROUNDS):
+        times = sorted(measure())
+        seen.append((times[int(len(times) * 0.95)], statistics.median(times)))
+        if max(seen[-1]) < QUICK_S:
+            return
+    raise AssertionError("%s: 95th percentile and median of %d rounds: %s" % (
+        what, ROUNDS, ", ".join("%.3f s, %.3f s" % x for x in seen)))
 
 
-# Connects as somebody else, does what its first argument says, and keeps all connections open.
+def check_quick(d, beside):
+    """Root is answered within 100 ms."""
+    def measure():
+        for _ in range(40):
+            start = time.monotonic()
+            check_eq(d.client.get("/v1/status")[0], 200, "status beside " + beside)
+            yield time.monotonic() - start
+    best_round(measure, "answers beside " + beside)
+
+
+# Connects as somebody else, does what its second argument says, and keeps all connections open;
+# prints how many there are.
 SLOW = r"""
 import socket, sys
-n, kind, path = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+n, kind, path, query = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4].encode()
 data = {"idle": b"", "head": b"GET /v1/volumes HTTP/1.1\r\nHost: x\r\nX: ",
         "body": b"POST /v1/env HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n{",
-        "deaf": b"GET /v1/volumes HTTP/1.1\r\nHost: x\r\n\r\n",
+        "deaf": b"GET /v1/volumes?" + query + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         "watch": b"GET /v1/volumes?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n"}[kind]
 kept = []
 for i in range(n):
     s = socket.socket(socket.AF_UNIX)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.settimeout(5)
     try:
-        s.settimeout(5)
         s.connect(path)
-        s.sendall(data)
     except OSError:
-        pass
+        continue
     kept.append(s)
-print(n, flush=True)
+    try:
+        s.sendall(data)
+    except OSError:  # it was refused: there are too many
+        pass
+print(len(kept), flush=True)
 sys.stdin.read()
 """
 
 
+def as_member(uid, *command):
+    """The command, run by a member of the socket's group."""
+    return ["setpriv", "--reuid", str(uid), "--regid", str(NOBODY),
+            "--groups", str(grp.getgrnam(MEMBERS).gr_gid), *command]
+
+
 @contextlib.contextmanager
-def slow_clients(d, n, kind, uid=NOBODY):
-    command = []
-    if uid:
-        command = ["setpriv", "--reuid", str(uid), "--regid", str(NOBODY),
-                   "--groups", str(grp.getgrnam(MEMBERS).gr_gid)]
-    child = subprocess.Popen(command + ["/usr/bin/python3", "-c", SLOW, str(n), kind,
-                                        d.socket_path],
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+def slow_clients(d, n, kind, uid=NOBODY, query=""):
+    command = ["/usr/bin/python3", "-c", SLOW, str(n), kind, d.socket_path, query]
+    child = subprocess.Popen(as_member(uid, *command) if uid else command, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True, cwd="/")
     try:
-        check_eq(child.stdout.readline(), "%d\n" % n, "the slow clients")
+        check_eq(child.stdout.readline(), "%d\n" % n, "slow clients that are connected")
         yield
     finally:
         child.stdin.close()
         child.wait(harness.DEADLINE_S)
         child.stdout.close()
+
+
+# Asks once; who is refused at once may not get to the end of its question.
+ASK = r"""
+import contextlib, http.client, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(30)
+s.connect(sys.argv[1])
+with contextlib.suppress(OSError):
+    s.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % sys.argv[2].encode())
+r = http.client.HTTPResponse(s)
+r.begin()
+print(r.status, r.read().decode())
+"""
+
+
+def ask_as(d, uid, path="/v1/status"):
+    """(status, body) that another user gets, who is a member of the socket's group."""
+    out = subprocess.run(as_member(uid, "/usr/bin/python3", "-c", ASK, d.socket_path, path),
+                         capture_output=True, text=True, check=True, cwd="/").stdout
+    status, _, body = out.partition(" ")
+    return int(status), body.rstrip("\n")
+
+
+def wait_peers(d, at_least, what):
+    """So many connections are served, beside the one that asks."""
+    poll_until(lambda: metric(d, "secretvold_status_peers") > at_least, what)
+
+
+PER_USER, OF_OTHERS = 8, 56  # connections of one user, and of all who are not root
+
+
+@suite.test
+def others_than_root_have_fifty_six_connections():
+    users = [NOBODY - 1 - n for n in range(OF_OTHERS // PER_USER)]
+    with Daemon(args=["--socket-group", MEMBERS]) as d, contextlib.ExitStack() as stack:
+        os.chmod(d.home, 0o755)
+        with slow_clients(d, PER_USER - 1, "idle"):
+            check_eq(ask_as(d, NOBODY)[0], 200, "a user's 8th")
+        with slow_clients(d, PER_USER, "idle"):
+            wait_peers(d, PER_USER, "all of one user")
+            status, body = ask_as(d, NOBODY)
+            check_eq(status, 503, "a user's 9th")
+            check_in("too many connections", body, "what is said")
+            check_eq(ask_as(d, users[0])[0], 200, "another user's first")
+        for uid in users[1:]:
+            stack.enter_context(slow_clients(d, PER_USER, "idle", uid))
+        with slow_clients(d, PER_USER - 1, "idle", users[0]):
+            wait_peers(d, OF_OTHERS - 1, "all but one")
+            check_eq(ask_as(d, NOBODY)[0], 200, "the 56th")
+        stack.enter_context(slow_clients(d, PER_USER, "idle", users[0]))
+        wait_peers(d, OF_OTHERS, "all that others may have")
+        check_eq(ask_as(d, NOBODY)[0], 503, "the 57th")
+        for _ in range(8):  # places that are kept for root
+            s = stack.enter_context(harness.connection(d))
+            s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            check_in(b" 200 ", s.recv(4096), "answer to root")
+
+
+@suite.test
+def so_many_connections_wait_to_be_accepted():
+    """The queue has 1,024 places, and the kernel takes one more than it is told."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    with Daemon() as d, contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        check(int(harness.read_file("/proc/sys/net/core/somaxconn")) >= 1024, "somaxconn")
+        d.signal(signal.SIGSTOP)
+        n = 0
+        while n < 2000:
+            s = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
+            s.setblocking(False)
+            try:
+                s.connect(d.socket_path)
+            except BlockingIOError:
+                break
+            n += 1
+        d.signal(signal.SIGCONT)
+        check_eq(n, 1025, "connections that fit into the queue")
+        d.wait_alive()
 
 
 @suite.test
@@ -365,11 +467,12 @@ def slow_clients_do_not_keep_others_waiting():
         d.put_objects("p.yaml", secret("s", {"k": "1"}),
                       *[pod("p%d" % n, {"v": "s"}) for n in range(200)])
         d.wait_status(lambda s: s["counts"]["states"]["Published"] == 200, "200 volumes")
-        unloaded = answer_time(d)
         for kind in ("idle", "head", "body", "deaf", "watch"):
-            for uid, n in ((NOBODY, 8), (NOBODY, 900), (0, 40)):
+            for uid, n, served in ((NOBODY, 1000, PER_USER), (0, 40, 40)):
                 with slow_clients(d, n, kind, uid):
-                    check_quick(d, unloaded, "%d clients of user %d: %s" % (n, uid, kind))
+                    beside = "%d clients of user %d: %s" % (n, uid, kind)
+                    wait_peers(d, served, beside)
+                    check_quick(d, beside)
                     d.put_objects("q.yaml", pod("q", {"v": "s"}))  # and volumes are published
                     d.wait_published("default", "q", "v")
                     d.delete("q.yaml")
@@ -378,16 +481,23 @@ def slow_clients_do_not_keep_others_waiting():
 
 @suite.test
 def a_thousand_connections_are_refused_or_served():
-    with Daemon() as d, contextlib.ExitStack() as stack:
+    """Root's own: one that finds no place is told so, and the next one has it."""
+    ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def measure():
+        with contextlib.ExitStack() as stack:
+            for _ in range(1000):
+                stack.enter_context(harness.connection(d))
+            start = time.monotonic()
+            poll_until(lambda: status_of(d, ask) == 200, "an answer beside 1,000 connections", 15)
+            yield time.monotonic() - start
+            check_quick(d, "1,000 connections")
+            check(len(os.listdir("/proc/%d/fd" % d.process.pid)) < 150, "too many descriptors")
+
+    with Daemon() as d:
         d.put_objects("p.yaml", secret("s", {"k": "1"}), pod("p", {"v": "s"}))
         d.wait_published("default", "p", "v")
-        unloaded = answer_time(d)
-        for _ in range(1000):
-            stack.enter_context(harness.connection(d))
-        poll_until(lambda: status_of(d, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == 200,
-                   "an answer beside 1,000 connections", 15)
-        check_quick(d, unloaded, "1,000 connections")
-        check(len(os.listdir("/proc/%d/fd" % d.process.pid)) < 150, "too many descriptors")
+        best_round(measure, "the first answer beside 1,000 connections")
 
 
 @suite.test
@@ -402,11 +512,7 @@ def long_answers_that_nobody_reads_have_a_limit():
         check(8 << 20 < size < 16 << 20, "the list has %d bytes" % size)
 
         def others(uid):
-            return subprocess.run(
-                ["setpriv", "--reuid", str(uid), "--regid", str(NOBODY), "--groups",
-                 str(grp.getgrnam(MEMBERS).gr_gid), "curl", "-s", "--unix-socket", d.socket_path,
-                 "http://localhost/v1/volumes"], capture_output=True, text=True,
-                check=False).stdout
+            return ask_as(d, uid, "/v1/volumes")[1] + "\n"
 
         with slow_clients(d, 1, "watch"):
             check_in("too many answers have not been read", others(NOBODY)[:200],
@@ -475,51 +581,55 @@ STUCK = (  # what is done to volume p, the call that does not return, the state 
 )
 
 
+def check_stuck(action, call, state):
+    with Daemon() as d:
+        d.put_objects("s.yaml", secret("s", {"k": "1"}), secret("t", {"k": "1"}),
+                      pod("good", {"v": "t"}))
+        d.wait_published("default", "good", "v")
+        if action != "publish":
+            d.put_objects("p.yaml", pod("p", {"v": "s"}))
+            d.wait_published("default", "p", "v")
+        with Frozen(d, call) as frozen:
+            if action == "publish":
+                d.put_objects("p.yaml", pod("p", {"v": "s"}))
+            elif action == "update":
+                d.put_objects("s.yaml", secret("s", {"k": "2"}), secret("t", {"k": "1"}),
+                              pod("good", {"v": "t"}))
+            else:
+                d.delete("p.yaml")
+            frozen.wait_held()
+            v = stuck(d, "p", state)
+            check_in("work on it has not come to an end, for ", v["message"], "message")
+            check_in(" is at work that does not come to an end, for ",
+                     "".join(p["message"] for p in node_problems(d)), "problems")
+            check_eq(metric(d, "secretvold_stuck_workers"), 1, "stuck workers")
+            check_in("work on it has not come to an end", d.log(), "log")
+            check_in("Busy", d.ctl("status").stdout, "status")
+            check_in("has not come to an end", d.ctl("describe", "volume", "p/v").stdout,
+                     "description")
+            check_eq(d.client.get("/healthz")[0], 200, "health")
+            check_eq(d.client.get("/readyz")[0], 200, "readiness")
+            # others are published, updated and removed meanwhile, many at a time
+            d.put_objects("q.yaml", *[pod("q%d" % n, {"v": "t"}) for n in range(100)])
+            d.wait_status(lambda s: s["counts"]["states"]["Published"] >= 101, "100 others")
+            d.delete("q.yaml")
+            d.wait_status(lambda s: s["counts"]["volumes"] == 2, "they are gone")
+        if action == "remove":
+            d.wait_gone("default", "p", "v")
+        else:
+            v = d.wait_published("default", "p", "v")
+            check_eq((v["reason"], v["message"], v["busySince"]), ("", "", None), "afterwards")
+            check_eq(harness.read_file(v["path"] + "/k"), b"2" if action == "update" else b"1",
+                     "content afterwards")
+        poll_until(lambda: metric(d, "secretvold_stuck_workers") == 0, "no stuck workers")
+        check_eq(node_problems(d), [], "problems afterwards")
+        check_in("has come to an end after", d.log(), "log")
+
+
 @suite.test
 def a_thread_that_does_not_come_back_is_told_and_stops_nobody():
-    for action, call, state in STUCK:
-        with Daemon() as d:
-            d.put_objects("s.yaml", secret("s", {"k": "1"}), secret("t", {"k": "1"}),
-                          pod("good", {"v": "t"}))
-            d.wait_published("default", "good", "v")
-            if action != "publish":
-                d.put_objects("p.yaml", pod("p", {"v": "s"}))
-                d.wait_published("default", "p", "v")
-            with Frozen(d, call) as frozen:
-                if action == "publish":
-                    d.put_objects("p.yaml", pod("p", {"v": "s"}))
-                elif action == "update":
-                    d.put_objects("s.yaml", secret("s", {"k": "2"}), secret("t", {"k": "1"}),
-                                  pod("good", {"v": "t"}))
-                else:
-                    d.delete("p.yaml")
-                frozen.wait_held()
-                v = stuck(d, "p", state)
-                check_in("work on it has not come to an end, for ", v["message"], "message")
-                check_in(" is at work that does not come to an end, for ",
-                         "".join(p["message"] for p in node_problems(d)), "problems")
-                check_eq(metric(d, "secretvold_stuck_workers"), 1, "stuck workers")
-                check_in("work on it has not come to an end", d.log(), "log")
-                check_in("Busy", d.ctl("status").stdout, "status")
-                check_in("has not come to an end", d.ctl("describe", "volume", "p/v").stdout,
-                         "description")
-                check_eq(d.client.get("/healthz")[0], 200, "health")
-                check_eq(d.client.get("/readyz")[0], 200, "readiness")
-                # others are published, updated and removed meanwhile, many at a time
-                d.put_objects("q.yaml", *[pod("q%d" % n, {"v": "t"}) for n in range(100)])
-                d.wait_status(lambda s: s["counts"]["states"]["Published"] >= 101, "100 others")
-                d.delete("q.yaml")
-                d.wait_status(lambda s: s["counts"]["volumes"] == 2, "they are gone")
-            if action == "remove":
-                d.wait_gone("default", "p", "v")
-            else:
-                v = d.wait_published("default", "p", "v")
-                check_eq((v["reason"], v["message"], v["busySince"]), ("", "", None), "afterwards")
-                check_eq(harness.read_file(v["path"] + "/k"), b"2" if action == "update" else b"1",
-                         "content afterwards")
-            poll_until(lambda: metric(d, "secretvold_stuck_workers") == 0, "no stuck workers")
-            check_eq(node_problems(d), [], "problems afterwards")
-            check_in("has come to an end after", d.log(), "log")
+    with concurrent.futures.ThreadPoolExecutor(len(STUCK)) as pool:  # each waits for seconds
+        list(pool.map(lambda case: check_stuck(*case), STUCK))
 
 
 @suite.test
