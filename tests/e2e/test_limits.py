@@ -500,6 +500,56 @@ def a_thousand_connections_are_refused_or_served():
         best_round(measure, "the first answer beside 1,000 connections")
 
 
+DIRECTORY = "/".join(["d" * 250] * 15)
+
+
+def put_list(d, name, n, length=10, odd=False, one_more=False):
+    """A Pod with a volume of n files whose paths are long; the size of its list.
+
+    By the length of one path, and by the decimal digits of values' sizes, it has any size.
+    """
+    paths = ["%s/%05d" % (DIRECTORY, i) for i in range(n)]
+    paths.append("/".join(["x" * 250] * (length // 251) + ["y" * (length % 251 or 1)]))
+    sizes = {"k": 1, "odd": 10 if odd else 9, "one-more": 10 if one_more else 9}
+    items = [{"key": "k", "path": path} for path in paths] + [
+        {"key": key, "path": key} for key in ("odd", "one-more")]
+    d.put_objects(name + ".yaml", secret(name, {k: "x" * size for k, size in sizes.items()}),
+                  pod(name, {"v": {"secretName": name, "items": items}}))
+    want = sorted((item["path"], sizes[item["key"]]) for item in items)
+
+    def is_there():
+        v = d.volume("default", name, "v")
+        return v and v["state"] == "Published" and [(f["path"], f["size"])
+                                                    for f in v["files"]] == want
+    poll_until(is_there, "the volume of " + name)
+    return len(d.client.get("/v1/volumes?pod=" + name)[1])
+
+
+@suite.test
+def unread_answers_of_a_user_have_a_size():
+    """Two lists that together are as large as they may be, and then larger by one byte.
+
+    The limit for all users together, 256 MiB, is too large to be reached here: it would take 26
+    users. It is compared in the same place as this one.
+    """
+    with Daemon(args=["--socket-group", MEMBERS, "--manifest-size-limit=32Mi"]) as d:
+        os.chmod(d.home, 0o755)
+        own, less = put_list(d, "a", 1200), put_list(d, "b", 900)
+        each = (own - less) // 300
+        missing = (16 << 20) - own - less
+        n = 900 + missing // each
+        length, odd = 10 + missing % each // 2, missing % each % 2  # a path is in the list twice
+        with slow_clients(d, 1, "deaf", query="pod=a"):
+            check_eq(put_list(d, "b", n, length, odd) + own, 16 << 20, "size of both lists")
+            check_eq(ask_as(d, NOBODY, "/v1/volumes?pod=b")[0], 200, "what fits just so")
+        with slow_clients(d, 1, "deaf", query="pod=a"):
+            check_eq(put_list(d, "b", n, length, odd, True) + own, (16 << 20) + 1, "size of both")
+            status, body = ask_as(d, NOBODY, "/v1/volumes?pod=b")
+            check_eq(status, 503, "status for what is over by a byte")
+            check_in("too many answers have not been read", body, "what is said")
+            check_eq(ask_as(d, NOBODY - 1, "/v1/volumes?pod=b")[0], 200, "another user's")
+
+
 @suite.test
 def long_answers_that_nobody_reads_have_a_limit():
     """A list of 10 MB, asked for by those who do not read it: others get theirs."""
@@ -551,9 +601,13 @@ class Frozen:
             ready, _, _ = select.select([self.child.stdout], [], [], harness.DEADLINE_S)
             check(ready and self.child.stdout.readline().startswith("held "), "no thread is held")
 
-    def __exit__(self, *_):
+    def release(self):
         self.child.terminate()
         self.child.communicate()
+
+    def __exit__(self, *_):
+        if self.child.returncode is None:
+            self.release()
 
 
 def metric(d, name):
@@ -630,6 +684,29 @@ def check_stuck(action, call, state):
 def a_thread_that_does_not_come_back_is_told_and_stops_nobody():
     with concurrent.futures.ThreadPoolExecutor(len(STUCK)) as pool:  # each waits for seconds
         list(pool.map(lambda case: check_stuck(*case), STUCK))
+
+
+MIB = 1 << 20
+UNDER_WAY = (  # bytes of each volume, and how many of them are under way at a time
+    (1, 32),  # 32 operations
+    (MIB, 4),  # 4 MiB: with these the limit is reached
+    (MIB - 1, 5),  # and with these it is not yet
+)
+
+
+@suite.test
+def work_under_way_has_limits():
+    for size, n in UNDER_WAY:
+        with Daemon(args=["--manifest-size-limit=16Mi"]) as d, Frozen(d, "fsopen", 4) as frozen:
+            d.put_objects("p.yaml", *[secret("s%d" % i, {"k": "x" * size}) for i in range(n + 2)],
+                          *[pod("p%d" % i, {"v": "s%d" % i}) for i in range(n + 2)])
+            frozen.wait_held(4)
+            poll_until(lambda: (metric(d, "secretvold_worker_actions"),
+                                metric(d, "secretvold_queue_length")) == (n, 2),
+                       "%d volumes of %d bytes under way, two that wait" % (n, size), 4)
+            check_eq(metric(d, "secretvold_stuck_workers"), 0, "and nothing is stuck so far")
+            frozen.release()
+            d.wait_status(lambda s: s["counts"]["states"]["Published"] == n + 2, "all of them")
 
 
 @suite.test

@@ -581,6 +581,29 @@ def the_tcp_address_serves_metrics_and_nothing_else():
 
 
 @suite.test
+def sixteen_connections_may_be_idle_and_then_the_oldest_makes_room():
+    def is_open(s):
+        s.setblocking(False)
+        try:
+            return bool(s.recv(1))
+        except BlockingIOError:
+            return True
+
+    with listening_daemon("127.0.0.1:0") as (_, host, port), contextlib.ExitStack() as stack:
+        def connect():
+            return stack.enter_context(socket.create_connection((host, port), harness.DEADLINE_S))
+
+        kept = [connect() for _ in range(15)]
+        check_eq(ask(host, port)[0], 200, "the 16th")
+        check(all(is_open(s) for s in kept), "one of 16 was closed")
+        kept.append(connect())
+        check_eq(ask(host, port)[0], 200, "the 17th")
+        kept[0].settimeout(harness.DEADLINE_S)
+        check_eq(kept[0].recv(1), b"", "what the oldest hears")
+        check(all(is_open(s) for s in kept[1:]), "another one was closed")
+
+
+@suite.test
 def loopback_unless_told_otherwise():
     loopback4, any4 = "0100007F", "00000000"
     for address, where in ((":0", loopback4), ("localhost:0", loopback4),
