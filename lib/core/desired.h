@@ -31,7 +31,7 @@ enum sv_keep {
 };
 
 /* Bytes of values that may wait to be used, beside those of the file that was read last. */
-#define SV_VALUES_MAX (4 << 20)
+#define SV_VALUES_MAX (3 << 20)
 
 /**
  * sv_refill_fn - asked for the values of a hollow Secret

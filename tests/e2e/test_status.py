@@ -1222,7 +1222,9 @@ def a_stopped_daemon_leaves_no_value_in_files():
     with Daemon() as d:
         d.put_objects("p.yaml", secret("s", {"k": PLANTED}), pod("p", {"v": "s"}))
         v = d.wait_published("default", "p", "v")
+        check_eq(d.stop(), 0, "exit status")
         check(harness.mount_at(v["path"])["fstype"] in ("tmpfs", "ramfs"), "file system")
+        check_eq(harness.read_file(v["path"] + "/k"), PLANTED.encode(), "what is in memory alone")
         for base, dirs, files in os.walk(d.root):
             dirs[:] = [x for x in dirs if not os.path.ismount(os.path.join(base, x))]
             for name in files:
