@@ -81,10 +81,11 @@ static int open_node(struct daemon *d, struct sv_err *err)
 
 	if (r == 0)
 		r = check_mounts(d, err);
+	d->node.policy = d->config.swap_policy;
+	if (r == 0)
+		r = sv_tmpfs_choose(d->node.policy, &d->node.medium, err);
 	if (r < 0)
 		return r;
-	d->node.policy = d->config.swap_policy;
-	d->node.medium = sv_tmpfs_choose(d->node.policy);
 	if (d->node.medium == SV_MEDIUM_UNKNOWN)
 		sv_log_err(
 			"swap policy 'require': this kernel offers neither tmpfs with noswap nor "

@@ -148,27 +148,43 @@ int sv_tmpfs_new(const struct sv_tmpfs_opts *opts, struct sv_err *err)
 	return SV_TAKE_FD(mnt);
 }
 
-static bool works(enum sv_medium medium)
+/* What the kernel does not know, or lets nobody here do; all other errors pass and tell nothing. */
+static bool is_refusal(int r)
+{
+	return r == -EINVAL || r == -ENODEV || r == -ENOSYS || r == -EOPNOTSUPP || r == -EPERM ||
+	       r == -EACCES;
+}
+
+/* Return: 1, 0, or a negated errno if it could not be found out. */
+static int works(enum sv_medium medium, struct sv_err *err)
 {
 	const struct sv_tmpfs_opts opts = {
 		.medium = medium, .size = 4096, .mode = 0700, .gid = -1
 	};
-	int fd = sv_tmpfs_new(&opts, NULL);
+	int fd = sv_tmpfs_new(&opts, err);
 
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	if (fd < 0)
+		return is_refusal(fd) ? 0 : fd;
+	close(fd);
+	return 1;
 }
 
-enum sv_medium sv_tmpfs_choose(enum sv_swap_policy policy)
+int sv_tmpfs_choose(enum sv_swap_policy policy, enum sv_medium *ret, struct sv_err *err)
 {
-	if (policy == SV_SWAP_IGNORE)
-		return SV_MEDIUM_TMPFS;
-	if (works(SV_MEDIUM_TMPFS_NOSWAP))
-		return SV_MEDIUM_TMPFS_NOSWAP;
-	if (works(SV_MEDIUM_RAMFS))
-		return SV_MEDIUM_RAMFS;
-	return policy == SV_SWAP_REQUIRE ? SV_MEDIUM_UNKNOWN : SV_MEDIUM_TMPFS;
+	static const enum sv_medium safe[] = { SV_MEDIUM_TMPFS_NOSWAP, SV_MEDIUM_RAMFS };
+	enum sv_medium found = policy == SV_SWAP_REQUIRE ? SV_MEDIUM_UNKNOWN : SV_MEDIUM_TMPFS;
+	int r = 0;
+	size_t i;
+
+	for (i = 0; policy != SV_SWAP_IGNORE && r == 0 && i < SV_ARRAY_SIZE(safe); i++) {
+		r = works(safe[i], err);
+		if (r > 0)
+			found = safe[i];
+	}
+	if (r < 0)
+		return r;
+	*ret = found;
+	return 0;
 }
 
 static int set_read_only(int fd, bool read_only)

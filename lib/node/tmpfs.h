@@ -29,12 +29,15 @@ const char *sv_swap_policy_name(enum sv_swap_policy policy);
 
 /**
  * sv_tmpfs_choose() - which medium does this kernel offer under a policy?
+ * @ret: SV_MEDIUM_UNKNOWN: the policy cannot be met
  *
- * Tries by making a file system and dropping it. SV_MEDIUM_UNKNOWN: the policy
- * cannot be met. A kernel that lets us make none at all is seen only when a
- * volume is made.
+ * Tries by making a file system and dropping it. A kernel that lets us make none at all is seen
+ * only when a volume is made. An error that may pass, as a lack of memory or of descriptors, is no
+ * answer of the kernel's, and chooses nothing.
+ *
+ * Return: 0, or a negated errno.
  */
-enum sv_medium sv_tmpfs_choose(enum sv_swap_policy policy);
+int sv_tmpfs_choose(enum sv_swap_policy policy, enum sv_medium *ret, struct sv_err *err);
 
 struct sv_tmpfs_opts {
 	enum sv_medium medium;

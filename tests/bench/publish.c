@@ -185,7 +185,8 @@ int main(int argc, char **argv)
 	umask(0);
 	if (sv_node_open(b.root_path, &n, &err) < 0)
 		errx(1, "%s", err.msg);
-	n.medium = sv_tmpfs_choose(SV_SWAP_AVOID);
+	if (sv_tmpfs_choose(SV_SWAP_AVOID, &n.medium, &err) < 0)
+		errx(1, "%s", err.msg);
 	for (int k = 0; k < b.repeat; k++)
 		runs[k] = run(&b, &n);
 	sv_node_close(&n);

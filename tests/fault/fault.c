@@ -236,6 +236,11 @@ bool fault_fired(void)
 	return state.function >= 0;
 }
 
+int fault_errno(void)
+{
+	return state.function < 0 || state.err == PARTLY ? 0 : state.err;
+}
+
 bool fault_is_harmless(void)
 {
 	int f = state.function;

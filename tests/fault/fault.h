@@ -59,6 +59,7 @@ int fault_jobs(void);
 /* What failed in the last run: "openat() number 3 of all calls: EMFILE", or "" if nothing did. */
 const char *fault_text(void);
 bool fault_fired(void);
+int fault_errno(void); /* what it failed with; 0: nothing failed, or it did a part only */
 /* What failed is something that is to be retried at once, or may come in parts. */
 bool fault_is_harmless(void);
 

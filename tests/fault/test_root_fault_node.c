@@ -858,6 +858,51 @@ START_TEST(a_root_directory_is_opened_or_not)
 }
 END_TEST
 
+static const struct {
+	enum sv_swap_policy policy;
+	enum sv_medium last; /* where the kernel has nothing that is safe from swap */
+} policies[] = {
+	{ SV_SWAP_AVOID, SV_MEDIUM_TMPFS },
+	{ SV_SWAP_REQUIRE, SV_MEDIUM_UNKNOWN },
+};
+
+/* Where the kernel says no, another medium is right; where it says nothing, none is. */
+START_TEST(a_medium_is_chosen_by_what_the_kernel_says_only)
+{
+	const enum sv_swap_policy policy = policies[_i].policy;
+	struct fault_loop loop = { .scope = FAULT_ALL };
+	enum sv_medium usual = SV_MEDIUM_UNKNOWN;
+
+	ck_assert_int_eq(sv_tmpfs_choose(policy, &usual, NULL), 0);
+	ck_assert(usual == SV_MEDIUM_TMPFS_NOSWAP || usual == SV_MEDIUM_RAMFS);
+	fault_note_use();
+	FAULT_EACH(loop)
+	{
+		bool refused, silent;
+		enum sv_medium medium = SV_MEDIUM_UNKNOWN;
+		struct sv_err err = { "" };
+		int r;
+
+		fault_on(&loop);
+		r = sv_tmpfs_choose(policy, &medium, &err);
+		fault_off();
+		refused = fault_errno() == EPERM || fault_errno() == EINVAL;
+		silent = fault_fired() && !refused && !fault_is_harmless();
+		ck_assert_msg((r < 0) == silent, "%d after %s", r, fault_text());
+		if (r < 0)
+			ck_assert_msg(*err.msg && medium == SV_MEDIUM_UNKNOWN,
+				      "%d is chosen after %s", medium, fault_text());
+		else if (!refused)
+			ck_assert_msg(medium == usual, "%d after %s", medium, fault_text());
+		else if (loop.lasting)
+			ck_assert_msg(medium == policies[_i].last, "%d after %s", medium,
+				      fault_text());
+	}
+	fault_no_leaks();
+	fault_enough(&loop, 20);
+}
+END_TEST
+
 T_SUITE(fault_node)
 {
 	T_AROUND(setup, teardown);
@@ -879,4 +924,5 @@ T_SUITE(fault_node)
 	T_TEST(a_file_is_wiped_before_it_goes_or_it_is_said);
 	T_TEST(an_adoption_finds_every_volume_or_fails);
 	T_TEST(a_root_directory_is_opened_or_not);
+	T_EACH(a_medium_is_chosen_by_what_the_kernel_says_only, policies);
 }

@@ -206,7 +206,7 @@ void k_start(const struct k_opts *opts)
 	kube.no_events = !opts->events;
 	ck_assert_msg(sv_node_open("/mnt/root", &node, &err) == 0, "%s", err.msg);
 	node.policy = SV_SWAP_AVOID;
-	node.medium = sv_tmpfs_choose(node.policy);
+	ck_assert_msg(sv_tmpfs_choose(node.policy, &node.medium, &err) == 0, "%s", err.msg);
 	ck_assert_int_eq(sv_manager_init(&k_manager, &k_loop, &node, &reconcile), 0);
 	sv_manager_set_keep(&k_manager, opts->keep);
 	k_manager.on_stuck = opts->on_stuck;

@@ -32,7 +32,7 @@ static void open_node(void)
 	(void)snprintf(root, sizeof(root), "%s/root", t_dir);
 	ck_assert_msg(sv_node_open(root, &node, &err) == 0, "%s", err.msg);
 	node.policy = SV_SWAP_AVOID;
-	node.medium = sv_tmpfs_choose(SV_SWAP_AVOID);
+	ck_assert_msg(sv_tmpfs_choose(SV_SWAP_AVOID, &node.medium, &err) == 0, "%s", err.msg);
 }
 
 static void setup(void)
