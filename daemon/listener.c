@@ -10,19 +10,25 @@ static void on_pause(uv_timer_t *timer)
 {
 	struct sv_listener *l = timer->data;
 
-	uv_poll_start(&l->poll, UV_READABLE, l->on_connect);
+	(void)uv_poll_start(&l->poll, UV_READABLE, l->on_connect);
 }
 
-void sv_listener_start(struct sv_listener *l, uv_loop_t *loop, int fd, uv_poll_cb on_connect,
-		       void *data)
+int sv_listener_start(struct sv_listener *l, uv_loop_t *loop, int fd, uv_poll_cb on_connect,
+		      void *data)
 {
+	int r;
+
 	l->fd = fd;
 	l->on_connect = on_connect;
 	l->poll.data = data;
 	l->pause.data = l;
-	uv_poll_init(loop, &l->poll, fd);
+	r = uv_poll_init(loop, &l->poll, fd);
+	if (r < 0)
+		return r;
 	uv_timer_init(loop, &l->pause);
-	uv_poll_start(&l->poll, UV_READABLE, on_connect);
+	(void)uv_poll_start(&l->poll, UV_READABLE,
+			    on_connect); /* can fail for a wrong handle only */
+	return 0;
 }
 
 int sv_listener_accept(struct sv_listener *l, struct sockaddr *addr, socklen_t *len)

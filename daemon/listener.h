@@ -18,9 +18,9 @@ struct sv_listener {
 	uv_poll_cb on_connect;
 };
 
-/* @fd stays the caller's, and @data is poll.data. */
-void sv_listener_start(struct sv_listener *l, uv_loop_t *loop, int fd, uv_poll_cb on_connect,
-		       void *data);
+/* @fd stays the caller's, and @data is poll.data. Return: 0, or a negated errno and nothing to close. */
+int sv_listener_start(struct sv_listener *l, uv_loop_t *loop, int fd, uv_poll_cb on_connect,
+		      void *data);
 
 /* The next connection, non-blocking, or -1. @addr and @len may be NULL. */
 int sv_listener_accept(struct sv_listener *l, struct sockaddr *addr, socklen_t *len);

@@ -28,6 +28,7 @@ struct sv_metrics_http {
 	int fd; /* listening */
 	struct sv_listener listener;
 	uv_poll_t epoll;
+	bool polled; /* epoll is a handle of the loop's */
 	uv_timer_t timer;
 	struct peer *peers;
 	unsigned n_peers;
@@ -274,6 +275,7 @@ static int listen_on(struct sv_metrics_http *h, const char *text, struct sv_err 
 static int start_http(struct sv_metrics_http *h, uv_loop_t *loop, struct sv_err *err)
 {
 	const union MHD_DaemonInfo *info;
+	int r;
 
 	h->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
 				   on_request, h, MHD_OPTION_CONNECTION_LIMIT,
@@ -285,11 +287,21 @@ static int start_http(struct sv_metrics_http *h, uv_loop_t *loop, struct sv_err 
 	if (!info)
 		return sv_err_set(err, -ENOMEM, "cannot start the metrics server");
 	h->epoll.data = h->timer.data = h;
-	sv_listener_start(&h->listener, loop, h->fd, on_connect, h);
-	uv_poll_init(loop, &h->epoll, info->epoll_fd);
+	r = uv_poll_init(loop, &h->epoll, info->epoll_fd);
+	h->polled = r == 0;
+	if (r == 0)
+		r = sv_listener_start(&h->listener, loop, h->fd, on_connect, h);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot start the metrics server");
 	uv_timer_init(loop, &h->timer);
-	uv_poll_start(&h->epoll, UV_READABLE, on_epoll);
+	(void)uv_poll_start(&h->epoll, UV_READABLE, on_epoll);
 	return 0;
+}
+
+/* The loop may have a handle that it has to let go first. */
+static void on_closed(uv_handle_t *handle)
+{
+	sv_metrics_http_free(handle->data);
 }
 
 int sv_metrics_http_new(uv_loop_t *loop, const struct sv_api_context *context,
@@ -307,7 +319,10 @@ int sv_metrics_http_new(uv_loop_t *loop, const struct sv_api_context *context,
 	if (r == 0)
 		r = start_http(h, loop, err);
 	if (r < 0) {
-		sv_metrics_http_free(h);
+		if (h->polled)
+			uv_close((uv_handle_t *)&h->epoll, on_closed);
+		else
+			sv_metrics_http_free(h);
 		return r;
 	}
 	describe(h->fd, text, sizeof(text));

@@ -39,6 +39,7 @@ struct sv_server {
 	gid_t gid;
 	struct sv_listener listener;
 	uv_poll_t epoll;
+	bool polled;      /* epoll is a handle of the loop's */
 	uv_timer_t timer; /* for libmicrohttpd's and our own deadlines */
 	struct peer *peers;
 	unsigned n_peers;
@@ -830,6 +831,7 @@ static int listen_on(struct sv_server *s, const char *path, struct sv_err *err)
 static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 {
 	const union MHD_DaemonInfo *info;
+	int r;
 
 	s->http = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
@@ -844,11 +846,21 @@ static int start_http(struct sv_server *s, uv_loop_t *loop, struct sv_err *err)
 	if (!info)
 		return sv_err_set(err, -ENOTSUP, "cannot start the status server");
 	s->epoll.data = s->timer.data = s;
-	sv_listener_start(&s->listener, loop, s->fd, on_connect, s);
-	uv_poll_init(loop, &s->epoll, info->epoll_fd);
+	r = uv_poll_init(loop, &s->epoll, info->epoll_fd);
+	s->polled = r == 0;
+	if (r == 0)
+		r = sv_listener_start(&s->listener, loop, s->fd, on_connect, s);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot start the status server");
 	uv_timer_init(loop, &s->timer);
-	uv_poll_start(&s->epoll, UV_READABLE, on_epoll);
+	(void)uv_poll_start(&s->epoll, UV_READABLE, on_epoll);
 	return 0;
+}
+
+/* The loop may have a handle that it has to let go first. */
+static void on_closed(uv_handle_t *handle)
+{
+	sv_server_free(handle->data);
 }
 
 static void remove_socket(struct sv_server *s)
@@ -874,7 +886,10 @@ int sv_server_new(uv_loop_t *loop, const struct sv_api_context *context, int fd,
 		r = start_http(s, loop, err);
 	if (r < 0) {
 		remove_socket(s);
-		sv_server_free(s);
+		if (s->polled)
+			uv_close((uv_handle_t *)&s->epoll, on_closed);
+		else
+			sv_server_free(s);
 		return r;
 	}
 	context->manager->feed.wake = wake_watchers;

@@ -909,7 +909,7 @@ static void on_rescan(uv_timer_t *timer)
 	struct source_dir *s = timer->data;
 
 	s->troubled = false;
-	uv_poll_start(&s->poll, UV_READABLE, on_readable);
+	(void)uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	if (s->untold) {
 		s->untold = false;
 		note_told(s, sv_catalog_retell(s->catalog, sv_unix_ms()));
@@ -1069,6 +1069,8 @@ int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct 
 		r = sv_catalog_new(&sink, s, &s->catalog);
 	if (r == 0)
 		r = add_dirs(s, config);
+	if (r == 0)
+		r = uv_poll_init(loop, &s->poll, s->inotify_fd);
 	if (r < 0) {
 		source_free(&s->source);
 		return sv_err_set(err, r, "cannot watch manifests%s",
@@ -1079,11 +1081,10 @@ int sv_source_dir_new(uv_loop_t *loop, struct sv_manager *manager, const struct 
 	}
 	sv_source_dir_configure(&s->source, config);
 	s->poll.data = s->idle.data = s->late.data = s->rescan.data = s;
-	uv_poll_init(loop, &s->poll, s->inotify_fd);
 	uv_idle_init(loop, &s->idle);
 	uv_timer_init(loop, &s->late);
 	uv_timer_init(loop, &s->rescan);
-	uv_poll_start(&s->poll, UV_READABLE, on_readable);
+	(void)uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	uv_timer_start(&s->rescan, on_rescan, SV_RESCAN_MS, SV_RESCAN_MS);
 	manager->desired.expected[SV_ORIGIN_MANIFEST] = true;
 	manager->sources[SV_ORIGIN_MANIFEST] = &s->source;

@@ -23,7 +23,7 @@
 void (*t_daemon_aside)(bool begins);
 
 /* How far a start has come, and what has to be undone. */
-enum stage { NOTHING, NODE, LOOP, MANAGER, SERVER, SOURCE };
+enum stage { NOTHING, NODE, LOOP, MANAGER, SERVER, METRICS, SOURCE };
 
 static void aside(bool begins)
 {
@@ -135,6 +135,7 @@ int t_daemon_start(struct t_daemon *d, struct sv_err *err)
 	d->stage = NOTHING;
 	d->settled = false;
 	d->server = NULL;
+	d->metrics = NULL;
 	d->sources[0] = NULL;
 	r = open_node(d, err);
 	if (r == 0) {
@@ -156,6 +157,11 @@ int t_daemon_start(struct t_daemon *d, struct sv_err *err)
 		r = sv_server_new(&d->loop, &context, -1, (gid_t)-1, &d->server, err);
 	if (r == 0) {
 		d->stage = SERVER;
+		if (d->config.metrics_address)
+			r = sv_metrics_http_new(&d->loop, &context, &d->metrics, err);
+	}
+	if (r == 0) {
+		d->stage = METRICS;
 		r = sv_source_dir_new(&d->loop, &d->manager, &d->config, &d->sources[0], err);
 	}
 	if (r == 0)
@@ -188,6 +194,8 @@ void t_daemon_stop(struct t_daemon *d)
 		d->sources[0]->stop(d->sources[0]);
 	if (d->stage >= SERVER)
 		sv_server_stop(d->server);
+	if (d->metrics)
+		sv_metrics_http_stop(d->metrics);
 	if (d->stage >= MANAGER) {
 		sv_notify_close(&d->notify);
 		sv_manager_close(&d->manager);
@@ -196,6 +204,8 @@ void t_daemon_stop(struct t_daemon *d)
 		close_handles(d);
 	sv_server_free(d->server);
 	d->server = NULL;
+	sv_metrics_http_free(d->metrics);
+	d->metrics = NULL;
 	if (d->stage >= SOURCE)
 		d->sources[0]->free(d->sources[0]);
 	d->sources[0] = NULL;

@@ -14,6 +14,7 @@
 
 #include "../../daemon/config.h"
 #include "../../daemon/manager.h"
+#include "../../daemon/metrics_http.h"
 #include "../../daemon/notify.h"
 #include "../../daemon/server.h"
 #include "../../daemon/source/source.h"
@@ -25,6 +26,7 @@ struct t_daemon {
 	struct sv_manager manager;
 	struct sv_source *sources[2]; /* NULL-terminated */
 	struct sv_server *server;
+	struct sv_metrics_http *metrics; /* NULL: the configuration has no address for it */
 	struct sv_notify notify;
 	uv_timer_t guard; /* wakes those who wait in t_daemon_wait() */
 	uid_t asks_as;    /* who the fixture is to the status socket */

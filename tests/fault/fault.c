@@ -71,6 +71,7 @@ enum function {
 	F_INOTIFY_INIT,
 	F_INOTIFY_ADD,
 	F_QUEUE_WORK,
+	F_POLL_INIT,
 	F_RECV,
 	F_SEND,
 	F_UNSHARE,
@@ -129,6 +130,7 @@ static const struct {
 	[F_INOTIFY_INIT] = { "inotify_init1", { EMFILE, ENFILE } },
 	[F_INOTIFY_ADD] = { "inotify_add_watch", { ENOSPC, ENOMEM } },
 	[F_QUEUE_WORK] = { "uv_queue_work", { ENOMEM } },
+	[F_POLL_INIT] = { "uv_poll_init", { ENOSPC, ENOMEM } },
 	[F_RECV] = { "recv", { EINTR, ECONNRESET } },
 	[F_UNSHARE] = { "unshare", { EPERM, ENOSPC } },
 	[F_MOUNT] = { "mount", { EPERM, ENOMEM } },
@@ -520,6 +522,16 @@ int __wrap_fcntl(int fd, int command, ...)
 bool fault_strikes_work(void)
 {
 	return strikes(F_QUEUE_WORK);
+}
+
+/* libuv asks epoll(7) whether it takes the descriptor. */
+struct uv_loop_s;
+struct uv_poll_s;
+int __real_uv_poll_init(struct uv_loop_s *loop, struct uv_poll_s *poll, int fd);
+int __wrap_uv_poll_init(struct uv_loop_s *loop, struct uv_poll_s *poll, int fd);
+int __wrap_uv_poll_init(struct uv_loop_s *loop, struct uv_poll_s *poll, int fd)
+{
+	return strikes(F_POLL_INIT) ? -errno : __real_uv_poll_init(loop, poll, fd);
 }
 
 long __real_syscall(long number, ...);

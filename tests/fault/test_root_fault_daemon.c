@@ -283,6 +283,7 @@ static void setup(void)
 	/* one thread, so that what libraries keep for each thread is soon there */
 	ck_assert_int_eq(setenv("UV_THREADPOOL_SIZE", "1", 1), 0);
 	t_daemon_prepare(&d, t_dir);
+	d.config.metrics_address = strdup("127.0.0.1:0");
 	start();
 	learn(old_text, &old_tree, &old_data);
 	learn(new_text, &new_tree, &new_data);
