@@ -56,7 +56,7 @@ struct peer {
 	struct peer *next, **link;
 	int fd;
 	uid_t uid;
-	bool allowed;
+	int allowed;      /* 1, 0, or a negated errno if it could not be found out */
 	bool owed;        /* an answer: it has just connected, or a request has begun */
 	int64_t since_ms; /* monotonic: when it connected or its last request was answered */
 	size_t held;      /* bytes of the answer that is being sent; root's are not counted */
@@ -94,22 +94,38 @@ struct watcher {
 
 /* ---- peers --------------------------------------------------------------------------------- */
 
-static bool is_member(int fd, gid_t gid, gid_t primary)
+/* Return: 1, 0, or a negated errno. */
+static int is_member(int fd, gid_t gid, gid_t primary)
 {
 	gid_t groups[256];
 	socklen_t len = sizeof(groups);
 	size_t i;
 
 	if (gid == (gid_t)-1)
-		return false;
+		return 0;
 	if (primary == gid)
-		return true;
+		return 1;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
+		return errno == ERANGE ? 0 : -errno; /* more groups than are looked at */
 	for (i = 0; i < len / sizeof(gid_t); i++)
 		if (groups[i] == gid)
-			return true;
-	return false;
+			return 1;
+	return 0;
+}
+
+/* Who is it, and may it read status? */
+static void identify(struct peer *p, gid_t gid)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
+		p->uid = (uid_t)-1;
+		p->allowed = -errno;
+		return;
+	}
+	p->uid = cred.uid;
+	p->allowed = cred.uid == 0 ? 1 : is_member(p->fd, gid, cred.gid);
 }
 
 static void count_peers(const struct sv_server *s, uid_t uid, unsigned *others, unsigned *same)
@@ -230,8 +246,6 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		const union MHD_ConnectionInfo *info =
 			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-		struct ucred cred = { 0 };
-		socklen_t len = sizeof(cred);
 
 		p = calloc(1, sizeof(*p));
 		*context = p;
@@ -239,13 +253,9 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 			return;
 		p->server = s;
 		p->fd = info->connect_fd;
-		p->uid = (uid_t)-1;
 		p->owed = true;
 		p->since_ms = sv_monotonic_ms();
-		if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
-			p->uid = cred.uid;
-			p->allowed = cred.uid == 0 || is_member(p->fd, s->gid, cred.gid);
-		}
+		identify(p, s->gid);
 		p->next = s->peers;
 		p->link = &s->peers;
 		if (p->next)
@@ -376,6 +386,18 @@ static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, con
 
 	sv_api_error(&answer, status, "", text);
 	return sv_reply(c, &answer);
+}
+
+/* Trouble of the node is no verdict on who asks. */
+static enum MHD_Result send_refusal(struct MHD_Connection *c, int allowed)
+{
+	char text[128];
+
+	if (allowed == 0)
+		return send_error(c, MHD_HTTP_FORBIDDEN,
+				  "only root and the socket's group may read status");
+	(void)snprintf(text, sizeof(text), "cannot find out who asks: %s", strerror(-allowed));
+	return send_error(c, MHD_HTTP_SERVICE_UNAVAILABLE, text);
 }
 
 static const char *argument(void *connection, const char *name)
@@ -683,9 +705,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		req->connection = c;
 		p->owed = true;
 		req->answered = true;
-		if (!p->allowed)
-			return send_error(c, MHD_HTTP_FORBIDDEN,
-					  "only root and the socket's group may read status");
+		if (p->allowed <= 0)
+			return send_refusal(c, p->allowed);
 		if (head_size(c) > SV_HEADER_MAX)
 			return send_error(c, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
 					  "head is too large");

@@ -43,7 +43,7 @@ void t_daemon_prepare(struct t_daemon *d, const char *dir)
 {
 	struct sv_config *c = &d->config;
 
-	*d = (struct t_daemon){ .node = { .root_fd = -1 } };
+	*d = (struct t_daemon){ .node = { .root_fd = -1 }, .group = (gid_t)-1 };
 	c->root_dir = sv_asprintf("%s/root", dir);
 	c->socket = sv_asprintf("%s/socket", dir);
 	c->node_name = strdup("node");
@@ -154,7 +154,7 @@ int t_daemon_start(struct t_daemon *d, struct sv_err *err)
 		r = sv_manager_adopt(&d->manager, err);
 	}
 	if (r == 0)
-		r = sv_server_new(&d->loop, &context, -1, (gid_t)-1, &d->server, err);
+		r = sv_server_new(&d->loop, &context, -1, d->group, &d->server, err);
 	if (r == 0) {
 		d->stage = SERVER;
 		if (d->config.metrics_address)

@@ -29,6 +29,7 @@ struct t_daemon {
 	struct sv_metrics_http *metrics; /* NULL: the configuration has no address for it */
 	struct sv_notify notify;
 	uv_timer_t guard; /* wakes those who wait in t_daemon_wait() */
+	gid_t group;      /* that may read status; -1: only root may */
 	uid_t asks_as;    /* who the fixture is to the status socket */
 	unsigned stage;   /* of the start */
 	bool settled;     /* ready: the sources were read, and what followed is done */
