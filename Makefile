@@ -7,7 +7,8 @@
 #   make torture         TORTURE_SECONDS= in all    make thread      worker and sources under the thread sanitizer
 #   make fuzz            FUZZ_SECONDS= a target     make coverage     of lib/ by unit tests and conformance
 #   make analyze         cppcheck, gcc -fanalyzer   make memcheck     unit tests under valgrind
-#   make deb             a Debian package           make lint-deb     what lintian says about it
+#   make fault           every call fails once      make deb          a Debian package
+#   make lint-deb        what lintian says about it
 #
 # SAN=address,undefined builds with sanitizers, WERROR=1 makes warnings errors, V=1 shows commands.
 
@@ -93,7 +94,7 @@ FAKE   := $(BUILD)/tests/fake/apiserver
 comma := ,
 objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: all analyze torture thread memcheck coverage deps demo check check-root bench fuzz fuzz-targets install deb lint-deb format format-check tidy clean help tests compile_commands.json
+.PHONY: all analyze fault torture thread memcheck coverage deps demo check check-root bench fuzz fuzz-targets install deb lint-deb format format-check tidy clean help tests compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -210,6 +211,11 @@ fuzz:
 TORTURE_SECONDS ?= 120
 torture: tests
 	@tests/torture/run --build $(BUILD) --seconds $(TORTURE_SECONDS)
+
+# `check` has some of the calls of a long run fail, others each time; this has all of them fail.
+fault: tests
+	@FAULT_EVERY=1 CK_TIMEOUT_MULTIPLIER=20 tests/run --build $(BUILD) \
+		$(if $(filter 0,$(shell id -u)),--root) $(or $(SUITES),$(notdir $(FAULTS)))
 
 # The daemon with its threads under the thread sanitizer, which ends it at the first race. What libuv
 # itself does with descriptors is left out: it sees them used, and not closed.

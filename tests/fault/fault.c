@@ -189,7 +189,7 @@ bool fault_next(struct fault_loop *loop)
 {
 	if (!loop->begun) {
 		loop->begun = true;
-		loop->call = 1;
+		loop->call = loop->first ? loop->first : 1;
 		return true;
 	}
 	if (state.function < 0) /* all calls were made, and none was the n-th */
@@ -215,9 +215,22 @@ void fault_aside(bool begins)
 	state.aside = begins;
 }
 
-unsigned fault_stride(unsigned runs)
+ssize_t __real_getrandom(void *buf, size_t n, unsigned flags);
+
+void fault_sample(struct fault_loop *loop, unsigned runs)
 {
-	return getenv("FAULT_EVERY") || state.calls <= runs ? 1 : state.calls / runs;
+	const char *given = getenv("FAULT_OFFSET");
+	unsigned offset = 0;
+
+	if (getenv("FAULT_EVERY") || state.calls <= runs)
+		return;
+	if (given)
+		offset = (unsigned)strtoul(given, NULL, 10);
+	else
+		(void)__real_getrandom(&offset, sizeof(offset), 0);
+	loop->stride = state.calls / runs;
+	offset %= loop->stride;
+	loop->first = offset ? offset : loop->stride;
 }
 
 void fault_on(const struct fault_loop *loop)
@@ -255,14 +268,18 @@ bool fault_is_harmless(void)
 
 const char *fault_text(void)
 {
-	static char text[128];
+	static char text[160];
+	int n;
 
 	if (state.function < 0)
 		return "";
-	(void)snprintf(text, sizeof(text), "%s(), call %u of all: %s%s",
-		       functions[state.function].name, state.now.call,
-		       state.err == PARTLY ? "a part only" : strerrorname_np(state.err),
-		       state.lasting ? ", and later ones" : "");
+	n = snprintf(text, sizeof(text), "%s(), call %u of all: %s%s",
+		     functions[state.function].name, state.now.call,
+		     state.err == PARTLY ? "a part only" : strerrorname_np(state.err),
+		     state.lasting ? ", and later ones" : "");
+	if (state.now.stride > 1) /* to see it again */
+		(void)snprintf(text + n, sizeof(text) - (size_t)n, " (FAULT_OFFSET=%u)",
+			       state.now.call);
 	return text;
 }
 
@@ -475,7 +492,6 @@ WRAP(F_FSETXATTR, int, fsetxattr, (int fd, const char *k, const void *v, size_t 
      (fd, k, v, n, flags))
 WRAP(F_FGETXATTR, ssize_t, fgetxattr, (int fd, const char *k, void *v, size_t n), (fd, k, v, n))
 
-ssize_t __real_getrandom(void *buf, size_t n, unsigned flags);
 ssize_t __wrap_getrandom(void *buf, size_t n, unsigned flags);
 ssize_t __wrap_getrandom(void *buf, size_t n, unsigned flags)
 {

@@ -28,6 +28,7 @@ struct fault_loop {
 	bool lasting;     /* and all later calls of that function */
 	unsigned fired;   /* how many runs had a failure */
 	unsigned stride;  /* only every so manieth call; 0: every one */
+	unsigned first;   /* of these; 0: the first of all */
 	bool begun;
 };
 
@@ -43,10 +44,11 @@ void fault_off(void);
 void fault_aside(bool begins);
 
 /*
- * A stride with which about @runs runs are made: the last run, in which nothing failed, says how
- * many calls there are. 1 if FAULT_EVERY is in the environment.
+ * About @runs of the calls only, evenly: the last run, in which nothing failed, says how many there
+ * are. Where it begins is another place each time, so that all of them get their turn. With
+ * FAULT_OFFSET=N in the environment call N is one of them, and with FAULT_EVERY every call is.
  */
-unsigned fault_stride(unsigned runs);
+void fault_sample(struct fault_loop *loop, unsigned runs);
 
 /* The clocks tell the time again (virtual.c): what measures a test wants it so. */
 void fault_real_time(void);

@@ -6,8 +6,8 @@
  * without anybody's help it is as it should be soon after.
  *
  * Allocations of libraries fail too, all but the copies of strings that json-c 0.16 makes without
- * a look at the result. Time is virtual (virtual.c). FAULT_EVERY=1 in the environment has every
- * call fail; without it the many calls of a long run are sampled.
+ * a look at the result. Time is virtual (virtual.c). The many calls of a long run are sampled
+ * (fault_sample()), but for `make fault`.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -316,7 +316,7 @@ static void each(void (*what)(const struct fault_loop *loop), unsigned at_least)
 	fault_note_use();
 	what(&none);
 	fault_no_leaks();
-	loop.stride = fault_stride(RUNS);
+	fault_sample(&loop, RUNS);
 	FAULT_EACH(loop)
 	{
 		what(&loop);
