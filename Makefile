@@ -150,7 +150,10 @@ FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat _
                read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fsconfig \
                fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom \
                mnt_table_parse_file accept4 socket bind listen getsockopt lstat chmod unlink fcntl inotify_init1 \
-               inotify_add_watch uv_queue_work uv_poll_init unshare mount mknodat ftruncate
+               inotify_add_watch uv_queue_work uv_poll_init unshare mount mknodat ftruncate \
+               renameat2 flock faccessat realpath dup fchmodat fchownat chdir fchdir connect poll getsockname \
+               setsockopt stat access opendir getrlimit setrlimit prctl mlockall munlockall inotify_rm_watch \
+               shutdown
 FAULT_OBJS := $(call objs,tests/fault/fault.c tests/fault/jobs.c $(SUPPORT_SRC)) $(TEST_LIB) $(DAEMON_LIB) $(LIB)
 FAULT_KUBE := $(BUILD)/tests/unit/test_root_fault_kube
 $(filter-out $(FAULT_KUBE),$(FAULTS)): $(BUILD)/tests/unit/%: $(BUILD)/tests/fault/%.o $(call objs,tests/fault/virtual.c) $(FAULT_OBJS)

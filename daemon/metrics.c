@@ -543,8 +543,8 @@ static void write_process(const struct sv_metrics *m, struct sv_buf *b)
 	known_number(b, "process_resident_memory_bytes", "Memory in use.", resident * page);
 	known_number(b, "process_virtual_memory_bytes", "Address space in use.", size * page);
 	known_number(b, "process_open_fds", "Open file descriptors.", count_fds());
-	sv_metrics_number(b, "process_max_fds", "gauge", "Most file descriptors that may be open.",
-			  files.rlim_cur);
+	known_number(b, "process_max_fds", "Most file descriptors that may be open.",
+		     files.rlim_cur);
 	seconds(b, "process_start_time_seconds", "gauge", "When the process began; Unix time.",
 		m->start_s);
 }

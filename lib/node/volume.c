@@ -285,12 +285,16 @@ static bool is_late(const struct sv_action *action)
 	return action->mounted && (!action->former_pod || !*action->former_pod);
 }
 
-static bool leads_to_volume(int dirfd, const char *name, const char *target, ssize_t len)
+/* Return: 1, 0, or a negated errno. */
+static int leads_to_volume(int dirfd, const char *name, const char *target, ssize_t len)
 {
 	static const char pods[] = "../../../pods/";
 
-	return len > (ssize_t)strlen(pods) && memcmp(target, pods, strlen(pods)) == 0 &&
-	       faccessat(dirfd, name, F_OK, 0) == 0;
+	if (len <= (ssize_t)strlen(pods) || memcmp(target, pods, strlen(pods)) != 0)
+		return 0;
+	if (faccessat(dirfd, name, F_OK, 0) == 0)
+		return 1;
+	return is_not_there(errno) ? 0 : -errno;
 }
 
 static int link_locked(const struct sv_node *n, struct sv_action *action)
@@ -302,6 +306,7 @@ static int link_locked(const struct sv_node *n, struct sv_action *action)
 	sv_autoclose int fd = -1;
 	bool made = false;
 	ssize_t len;
+	int r;
 
 	if (!dir || !target)
 		return sv_err_set(err, -ENOMEM, "cannot link by name");
@@ -316,13 +321,17 @@ static int link_locked(const struct sv_node *n, struct sv_action *action)
 	if (len > 0 && (size_t)len == strlen(target) && memcmp(found, target, (size_t)len) == 0)
 		return 0;
 	/* It leads elsewhere: to the volume of another Pod that had this name, say. */
-	if (is_late(action) && leads_to_volume(fd, action->volume, found, len))
+	r = len < 0 && errno != EINVAL && errno != ENOENT ? -errno : 0;
+	if (r == 0 && is_late(action))
+		r = leads_to_volume(fd, action->volume, found, len);
+	if (r < 0)
+		return sv_err_set(err, r, "cannot tell where '%s/%s' leads", dir, action->volume);
+	if (r > 0)
 		return 0;
 	(void)snprintf(tmp, sizeof(tmp), ".tmp%d", gettid());
 	(void)unlinkat(fd, tmp, 0);
 	if (symlinkat(target, fd, tmp) < 0 || renameat(fd, tmp, fd, action->volume) < 0) {
-		int r = -errno;
-
+		r = -errno;
 		(void)unlinkat(fd, tmp, 0);
 		return sv_err_set(err, r, "cannot link '%s/%s'", dir, action->volume);
 	}

@@ -10,13 +10,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -79,6 +84,29 @@ enum function {
 	F_MKNODAT,
 	F_PIVOT_ROOT,
 	F_FTRUNCATE,
+	F_RENAMEAT2,
+	F_FLOCK,
+	F_FACCESSAT,
+	F_REALPATH,
+	F_DUP,
+	F_FCHMODAT,
+	F_FCHOWNAT,
+	F_CHDIR,
+	F_FCHDIR,
+	F_CONNECT,
+	F_POLL,
+	F_GETSOCKNAME,
+	F_SETSOCKOPT,
+	F_STAT,
+	F_ACCESS,
+	F_OPENDIR,
+	F_GETRLIMIT,
+	F_SETRLIMIT,
+	F_PRCTL,
+	F_MLOCKALL,
+	F_MUNLOCKALL,
+	F_INOTIFY_RM,
+	F_SHUTDOWN,
 	N_FUNCTIONS,
 };
 
@@ -137,6 +165,29 @@ static const struct {
 	[F_MKNODAT] = { "mknodat", { ENOSPC, EPERM } },
 	[F_PIVOT_ROOT] = { "pivot_root", { EBUSY, EPERM } },
 	[F_FTRUNCATE] = { "ftruncate", { EIO, EPERM } },
+	[F_RENAMEAT2] = { "renameat2", { ENOSPC, EBUSY, EPERM, EINVAL } },
+	[F_FLOCK] = { "flock", { ENOLCK, EINTR } },
+	[F_FACCESSAT] = { "faccessat", { EIO, ENOMEM } },
+	[F_REALPATH] = { "realpath", { ENOMEM, EIO } },
+	[F_DUP] = { "dup", { EMFILE } },
+	[F_FCHMODAT] = { "fchmodat", { EPERM, EIO } },
+	[F_FCHOWNAT] = { "fchownat", { EPERM, EIO } },
+	[F_CHDIR] = { "chdir", { EIO, ENOMEM } },
+	[F_FCHDIR] = { "fchdir", { EIO, EPERM } },
+	[F_CONNECT] = { "connect", { ENOMEM, EPERM } },
+	[F_POLL] = { "poll", { ENOMEM, EINTR } },
+	[F_GETSOCKNAME] = { "getsockname", { ENOBUFS } },
+	[F_SETSOCKOPT] = { "setsockopt", { ENOMEM } },
+	[F_STAT] = { "stat", { EIO, ENOMEM } },
+	[F_ACCESS] = { "access", { EIO, ENOMEM } },
+	[F_OPENDIR] = { "opendir", { EMFILE, ENOMEM } },
+	[F_GETRLIMIT] = { "getrlimit", { EPERM } },
+	[F_SETRLIMIT] = { "setrlimit", { EPERM } },
+	[F_PRCTL] = { "prctl", { EPERM } },
+	[F_MLOCKALL] = { "mlockall", { ENOMEM, EAGAIN } },
+	[F_MUNLOCKALL] = { "munlockall", { ENOMEM } },
+	[F_INOTIFY_RM] = { "inotify_rm_watch", { EINVAL } },
+	[F_SHUTDOWN] = { "shutdown", { ENOTCONN } },
 	[F_SEND] = { "send", { EINTR, EPIPE, PARTLY } },
 };
 
@@ -521,6 +572,46 @@ WRAP(F_MKNODAT, int, mknodat, (int fd, const char *p, mode_t m, dev_t dev), (fd,
 WRAP(F_INOTIFY_INIT, int, inotify_init1, (int flags), (flags))
 WRAP(F_INOTIFY_ADD, int, inotify_add_watch, (int fd, const char *p, uint32_t mask), (fd, p, mask))
 
+WRAP(F_RENAMEAT2, int, renameat2, (int a, const char *p, int b, const char *q, unsigned flags),
+     (a, p, b, q, flags))
+WRAP(F_FLOCK, int, flock, (int fd, int operation), (fd, operation))
+WRAP(F_FACCESSAT, int, faccessat, (int fd, const char *p, int mode, int flags),
+     (fd, p, mode, flags))
+WRAP(F_DUP, int, dup, (int fd), (fd))
+WRAP(F_FCHMODAT, int, fchmodat, (int fd, const char *p, mode_t m, int flags), (fd, p, m, flags))
+WRAP(F_FCHOWNAT, int, fchownat, (int fd, const char *p, uid_t u, gid_t g, int flags),
+     (fd, p, u, g, flags))
+WRAP(F_CHDIR, int, chdir, (const char *p), (p))
+WRAP(F_FCHDIR, int, fchdir, (int fd), (fd))
+WRAP(F_CONNECT, int, connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
+WRAP(F_POLL, int, poll, (struct pollfd * fds, nfds_t n, int timeout_ms), (fds, n, timeout_ms))
+WRAP(F_GETSOCKNAME, int, getsockname, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n))
+WRAP(F_SETSOCKOPT, int, setsockopt, (int fd, int level, int name, const void *v, socklen_t n),
+     (fd, level, name, v, n))
+WRAP(F_STAT, int, stat, (const char *p, struct stat *st), (p, st))
+WRAP(F_ACCESS, int, access, (const char *p, int mode), (p, mode))
+WRAP(F_GETRLIMIT, int, getrlimit, (int what, struct rlimit *r), (what, r))
+WRAP(F_SETRLIMIT, int, setrlimit, (int what, const struct rlimit *r), (what, r))
+WRAP(F_MLOCKALL, int, mlockall, (int flags), (flags))
+WRAP(F_MUNLOCKALL, int, munlockall, (void), ())
+WRAP(F_INOTIFY_RM, int, inotify_rm_watch, (int fd, int wd), (fd, wd))
+WRAP(F_SHUTDOWN, int, shutdown, (int fd, int how), (fd, how))
+
+int __real_prctl(int option, ...);
+int __wrap_prctl(int option, ...);
+int __wrap_prctl(int option, ...)
+{
+	unsigned long a[4];
+	va_list ap;
+	int i;
+
+	va_start(ap, option);
+	for (i = 0; i < 4; i++)
+		a[i] = va_arg(ap, unsigned long);
+	va_end(ap);
+	return strikes(F_PRCTL) ? -1 : __real_prctl(option, a[0], a[1], a[2], a[3]);
+}
+
 /* Locks and leases: one int, or none that counts. */
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
@@ -589,6 +680,8 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 
 struct libmnt_table;
 WRAP_POINTER(F_FDOPENDIR, DIR *, fdopendir, (int fd), (fd))
+WRAP_POINTER(F_OPENDIR, DIR *, opendir, (const char *p), (p))
+WRAP_POINTER(F_REALPATH, char *, realpath, (const char *p, char *buf), (p, buf))
 WRAP_POINTER(F_READDIR, struct dirent *, readdir, (DIR * dir), (dir))
 
 int __real_mnt_table_parse_file(struct libmnt_table *table, const char *name);

@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../daemon/daemon.h"
@@ -285,6 +287,7 @@ static void setup(void)
 	ck_assert_int_eq(setenv("UV_THREADPOOL_SIZE", "1", 1), 0);
 	t_daemon_prepare(&d, t_dir);
 	d.config.metrics_address = strdup("127.0.0.1:0");
+	d.group = 4321;
 	start();
 	learn(old_text, &old_tree, &old_data);
 	learn(new_text, &new_tree, &new_data);
@@ -397,6 +400,16 @@ static bool is_taken_over(void *arg)
 	return is_published_as(ID, old_tree) && !record(OTHER_ID) && mount_of(OTHER_ID) == 0;
 }
 
+/* As a daemon that was killed leaves it. */
+static void leave_socket(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	sv_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", d.config.socket);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+}
+
 static void adopt(const struct fault_loop *loop)
 {
 	struct sv_err err = { "" };
@@ -412,6 +425,7 @@ static void adopt(const struct fault_loop *loop)
 	t_daemon_stop(&d);
 	mount = mount_of(ID);
 	put("b.yaml", NULL);
+	leave_socket();
 
 	fault_on(loop);
 	r = t_daemon_start(&d, &err);
@@ -529,6 +543,8 @@ static void question(const struct fault_loop *loop)
 			      during.status, fault_text(), during.text, later.text);
 	if (!values)
 		ck_assert_msg(!holds_a_value(during.text), "a value after %s", fault_text());
+	ck_assert_msg(!during.text || !strstr(during.text, "process_max_fds 0\n"),
+		      "what is not known is zero after %s", fault_text());
 	ck_assert_msg(later.status && later.whole && strcmp(again, usual) == 0,
 		      "%s: not answered as usual after %s:\n%.999s", requests[asked].path,
 		      fault_text(), later.text);
@@ -548,7 +564,6 @@ END_TEST
 
 START_TEST(a_member_of_the_group_is_not_taken_for_a_stranger)
 {
-	d.group = 4321;
 	d.asks_as = 65534;
 	ck_assert_int_eq(setgroups(1, &d.group), 0);
 	each(question, 20);

@@ -7,7 +7,7 @@
  *
  * Those of libraries do not fail (libcurl loses some of what it has then), and neither do those of
  * the server. Time is the place's (kube_place.h).
- * FAULT_EVERY=1 in the environment has every call fail; without it they are sampled.
+ * A sample of the calls fails, each in its turn, but for `make fault` (fault_sample()).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,7 +231,7 @@ static void each(void (*what)(const struct fault_loop *loop), unsigned at_least)
 	fault_note_use();
 	what(&nothing);
 	fault_no_leaks();
-	loop.stride = fault_stride(RUNS);
+	fault_sample(&loop, RUNS);
 	FAULT_EACH(loop)
 	{
 		what(&loop);

@@ -437,6 +437,35 @@ START_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays)
 }
 END_TEST
 
+START_TEST(a_name_that_another_volume_has_by_now_is_left_to_it)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	carried_out(sync_action(OTHER_ID, NEW));
+	mounted = false;
+	generation = 0;
+	carried_out(sync_action(ID, NEW));
+	fault_note_use();
+	FAULT_EACH(loop)
+	{
+		sv_autoclose int dir = open_at("by-name/default/p");
+		struct sv_action *a = sync_action(ID, NEW);
+		sv_autofree char *link = NULL;
+
+		ck_assert_int_eq(unlinkat(dir, "v", 0), 0);
+		ck_assert_int_eq(symlinkat("../../../" OTHER_ID, dir, "v"), 0);
+		strike(&loop, a);
+		link = t_link(dir, "v");
+		ck_assert_msg(strcmp(link, "../../../" OTHER_ID) == 0, "%s after %s", link,
+			      fault_text());
+		sv_action_free(a);
+		clean_all();
+	}
+	fault_no_leaks();
+	fault_enough(&loop, 50);
+}
+END_TEST
+
 START_TEST(a_generation_of_a_name_that_is_taken_is_not_harmed)
 {
 	/* without random numbers, names repeat within a second */
@@ -913,6 +942,7 @@ T_SUITE(fault_node)
 	T_TEST(an_update_on_ramfs_leaves_the_old_generation_or_the_new_one);
 	T_TEST(a_sync_without_a_change_fails_or_changes_nothing);
 	T_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays);
+	T_TEST(a_name_that_another_volume_has_by_now_is_left_to_it);
 	T_TEST(a_generation_of_a_name_that_is_taken_is_not_harmed);
 	T_TEST(what_a_clean_leaves_behind_is_listed);
 	T_TEST(a_removal_that_failed_can_be_repeated);
