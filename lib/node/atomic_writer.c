@@ -509,14 +509,25 @@ static int make_links(int dirfd, const struct sv_plan *plan, struct sv_err *err)
 		if (errno != EEXIST)
 			return sv_err_set(err, -errno, "cannot make link '%s'", target + 7);
 		n = readlinkat(dirfd, target + 7, found, sizeof(found));
-		if (n < 0) /* not a link: left alone (R40) */
+		if (n < 0 && errno == EINVAL) /* not a link: left alone (R40) */
 			continue;
-		if ((size_t)n != strlen(target) || memcmp(found, target, (size_t)n) != 0)
+		if (n < 0)
+			r = -errno;
+		else if ((size_t)n != strlen(target) || memcmp(found, target, (size_t)n) != 0)
 			r = replace_link(dirfd, target, target + 7);
 		if (r < 0)
 			return sv_err_set(err, r, "cannot make link '%s'", target + 7);
 	}
 	return 0;
+}
+
+static int remove_link(int dirfd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISLNK(st.st_mode) && unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
 }
 
 /* Nested mountpoints (R49). A link in the place of one gives way. */
@@ -528,14 +539,13 @@ static int make_dirs(int dirfd, const struct sv_plan *plan, struct sv_err *err)
 	for (i = 0; i < plan->n_dirs; i++) {
 		const char *path = plan->dirs[i];
 		char first[NAME_MAX + 1];
-		struct stat st;
 		int fd;
 
 		memcpy(first, path, first_element(path));
 		first[first_element(path)] = '\0';
-		if (fstatat(dirfd, first, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-			(void)unlinkat(dirfd, first, 0);
-		fd = sv_open_dirs(dirfd, path, sv_plan_dir_mode(plan), gid, true, NULL);
+		fd = remove_link(dirfd, first);
+		if (fd == 0)
+			fd = sv_open_dirs(dirfd, path, sv_plan_dir_mode(plan), gid, true, NULL);
 		if (fd < 0)
 			return sv_err_set(err, fd, "cannot make mountpoint '%s'", path);
 		close(fd);

@@ -353,9 +353,7 @@ static int read_mountinfo(struct libmnt_table *table)
 	mnt_table_set_parser_errcb(table, on_parse_error);
 	errno = 0;
 	r = mnt_table_parse_file(table, "/proc/self/mountinfo");
-	if (r < 0)
-		return r;
-	return r > 0 || no_memory || errno == ENOMEM ? -ENOMEM : 0;
+	return r > 0 || no_memory || errno == ENOMEM ? -ENOMEM : r;
 }
 
 int sv_tmpfs_list(const char *dir, int (*fn)(void *arg, const char *path, enum sv_medium medium),

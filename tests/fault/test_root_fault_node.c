@@ -198,6 +198,26 @@ static void teardown(void)
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
+/*
+ * Trouble of the node is told as that: neither the input is blamed for it, nor a neighbour, unless
+ * something is in the way (@occupied) as well.
+ */
+static void reason_is_true(const struct sv_action *a, bool occupied)
+{
+	if (a->result == 0)
+		return;
+	ck_assert_msg(*a->err.msg, "no text after %s", fault_text());
+	if (occupied && a->fault == SV_FAULT_OCCUPIED)
+		return;
+	ck_assert_msg(a->result < 0 && a->fault != SV_FAULT_OCCUPIED && a->fault != SV_FAULT_SWAP,
+		      "%d, fault %d: %s after %s", a->result, a->fault, a->err.msg, fault_text());
+	ck_assert_msg(a->result == -fault_errno(), "%d: %s after %s", a->result, a->err.msg,
+		      fault_text());
+	ck_assert_msg(strstr(a->err.msg, strerror(fault_errno())) ||
+			      strstr(a->err.msg, "out of memory"),
+		      "%s after %s", a->err.msg, fault_text());
+}
+
 static void strike(const struct fault_loop *loop, struct sv_action *a)
 {
 	fault_on(loop);
@@ -207,8 +227,7 @@ static void strike(const struct fault_loop *loop, struct sv_action *a)
 	/* what the result says is true */
 	ck_assert_msg(a->is_mounted == is_volume(a->id), "is_mounted is %d after %s", a->is_mounted,
 		      fault_text());
-	if (a->result)
-		ck_assert_msg(*a->err.msg, "no text after %s", fault_text());
+	reason_is_true(a, false);
 	if (fault_is_harmless())
 		ck_assert_msg(a->result == 0, "%s after %s", a->err.msg, fault_text());
 }
@@ -329,6 +348,21 @@ START_TEST(a_first_publication_on_ramfs_is_whole_or_not_there)
 }
 END_TEST
 
+/* What is used where the kernel has it. */
+static bool uses_default_medium(void)
+{
+	node.policy = SV_SWAP_AVOID;
+	ck_assert_int_eq(sv_tmpfs_choose(node.policy, &node.medium, NULL), 0);
+	return node.medium == SV_MEDIUM_TMPFS_NOSWAP;
+}
+
+START_TEST(a_first_publication_without_swap_is_whole_or_not_there)
+{
+	if (uses_default_medium())
+		publish_loop(false);
+}
+END_TEST
+
 START_TEST(a_first_publication_on_a_directory_is_whole_or_not_there)
 {
 	publish_loop(true);
@@ -377,6 +411,61 @@ START_TEST(an_update_on_ramfs_leaves_the_old_generation_or_the_new_one)
 {
 	node.medium = SV_MEDIUM_RAMFS;
 	update_loop();
+}
+END_TEST
+
+START_TEST(an_update_without_swap_leaves_the_old_generation_or_the_new_one)
+{
+	if (uses_default_medium())
+		update_loop();
+}
+END_TEST
+
+static struct sv_action *group_action(int64_t gid)
+{
+	struct sv_action *a = sync_action(ID, NEW);
+
+	a->plan->fs_group = gid;
+	return a;
+}
+
+static void belongs_to(gid_t gid)
+{
+	sv_autoclose int fd = open_at(ID), data = open_at(ID "/..data");
+	struct stat root, dir, file;
+
+	ck_assert_int_eq(fstat(fd, &root), 0);
+	ck_assert_int_eq(fstat(data, &dir), 0);
+	ck_assert_int_eq(fstatat(fd, "a", &file, 0), 0);
+	ck_assert_msg(root.st_gid == gid && dir.st_gid == gid && file.st_gid == gid,
+		      "groups %u, %u, %u after %s", root.st_gid, dir.st_gid, file.st_gid,
+		      fault_text());
+}
+
+START_TEST(another_group_is_that_of_all_files_or_it_is_said)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	fault_note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a;
+
+		carried_out(sync_action(ID, NEW));
+		a = group_action(4321);
+		strike(&loop, a);
+		ck_assert_msg(a->is_mounted, "lost after %s", fault_text());
+		links_lead_to(NEW);
+		if (a->result == 0)
+			belongs_to(4321);
+		sv_action_free(a);
+		carried_out(group_action(4321));
+		belongs_to(4321);
+		remove_now();
+		nothing_is_left();
+		fault_no_leaks();
+	}
+	fault_enough(&loop, 150);
 }
 END_TEST
 
@@ -434,6 +523,33 @@ START_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays)
 	fault_enough(&loop, 50);
 	remove_now();
 	nothing_is_left();
+}
+END_TEST
+
+START_TEST(a_file_that_leads_elsewhere_is_mended_or_it_is_said)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	carried_out(sync_action(ID, NEW));
+	fault_note_use();
+	FAULT_EACH(loop)
+	{
+		int fd = open_at(ID), root = sv_tmpfs_open_rw(fd, NULL);
+		struct sv_action *a = sync_action(ID, NEW);
+
+		ck_assert_int_eq(unlinkat(root, "same", 0), 0);
+		ck_assert_int_eq(symlinkat("..data/nothing", root, "same"), 0);
+		close(root);
+		close(fd);
+		strike(&loop, a);
+		if (a->result == 0)
+			links_lead_to(NEW);
+		sv_action_free(a);
+		clean_all();
+	}
+	fault_no_leaks();
+	fault_enough(&loop, 50);
+	remove_now();
 }
 END_TEST
 
@@ -604,13 +720,13 @@ static void nothing_is_hidden(void)
 }
 
 /* As strike(), but the volume may be where it cannot be seen. */
-static void strike_hidden(const struct fault_loop *loop, struct sv_action *a)
+static void strike_hidden(const struct fault_loop *loop, struct sv_action *a, bool occupied)
 {
 	fault_on(loop);
 	sv_volume_carry_out(&node, a);
 	fault_off();
 	take(a);
-	ck_assert_msg(a->result == 0 || *a->err.msg, "no text after %s", fault_text());
+	reason_is_true(a, occupied);
 	ck_assert_msg(a->result != 0 || a->is_mounted == is_volume(a->id),
 		      "is_mounted is %d after %s", a->is_mounted, fault_text());
 }
@@ -627,7 +743,7 @@ START_TEST(a_volume_that_was_moved_is_brought_back_or_stays_there)
 		carried_out(sync_action(ID, OLD));
 		move_away(loop.call % 2);
 		a = sync_action(ID, NEW);
-		strike_hidden(&loop, a);
+		strike_hidden(&loop, a, false);
 		ck_assert_msg(a->is_mounted, "lost after %s", fault_text());
 		ck_assert_msg(is_volume(ID) || leads_to_mount(HIDDEN), "gone after %s",
 			      fault_text());
@@ -656,7 +772,7 @@ START_TEST(a_removal_of_a_volume_that_was_moved_can_be_repeated)
 		carried_out(sync_action(ID, NEW));
 		move_away(loop.call % 2);
 		a = make_action(SV_ACTION_REMOVE, ID);
-		strike_hidden(&loop, a);
+		strike_hidden(&loop, a, false);
 		ck_assert_msg(a->result < 0 || !leads_to_mount(HIDDEN), "forgotten after %s",
 			      fault_text());
 		sv_action_free(a);
@@ -699,7 +815,7 @@ START_TEST(nothing_is_put_over_what_covers_a_volume)
 			a = make_action(SV_ACTION_REMOVE, ID);
 		}
 		ck_assert_int_eq(mount("cover", path, "tmpfs", 0, NULL), 0);
-		strike_hidden(&loop, a);
+		strike_hidden(&loop, a, true);
 		ck_assert_msg(a->result < 0 && a->is_mounted, "%d after %s", a->result,
 			      fault_text());
 		sv_action_free(a);
@@ -709,6 +825,31 @@ START_TEST(nothing_is_put_over_what_covers_a_volume)
 	}
 	fault_enough(&loop, 40);
 	remove_now();
+}
+END_TEST
+
+START_TEST(nothing_is_put_over_files_of_others)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	make_target();
+	t_write(node.root_fd, ID "/precious", "x");
+	fault_note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_action *a = sync_action(ID, NEW);
+		sv_autofree char *seen = NULL;
+
+		strike_hidden(&loop, a, true);
+		ck_assert_msg(a->result < 0 && !a->is_mounted, "%d after %s", a->result,
+			      fault_text());
+		seen = t_read(node.root_fd, ID "/precious");
+		ck_assert_msg(seen && strcmp(seen, "x") == 0, "covered after %s", fault_text());
+		sv_action_free(a);
+		free(SV_TAKE(seen));
+		fault_no_leaks();
+	}
+	fault_enough(&loop, 100);
 }
 END_TEST
 
@@ -735,6 +876,60 @@ START_TEST(a_volume_that_was_made_writable_is_made_read_only_or_it_is_said)
 	}
 	fault_enough(&loop, 50);
 	remove_now();
+}
+END_TEST
+
+/* Deeper than one walk goes: what is below is lifted. */
+static void make_deep(int levels)
+{
+	int at = dup(t_dirfd), i;
+
+	for (i = 0; i < levels; i++) {
+		int next;
+
+		ck_assert(mkdirat(at, "deep", 0700) == 0 || errno == EEXIST);
+		next = openat(at, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		ck_assert_int_ge(next, 0);
+		close(at);
+		at = next;
+	}
+	t_write(at, "f", "x");
+	close(at);
+}
+
+static void remove_deep(const struct fault_loop *loop)
+{
+	int r;
+
+	make_deep(70);
+	fault_on(loop);
+	r = sv_remove_tree(t_dirfd, "deep", false);
+	fault_off();
+	if (r == 0)
+		ck_assert_msg(faccessat(t_dirfd, "deep", F_OK, 0) < 0, "still there after %s",
+			      fault_text());
+	else
+		ck_assert_msg(r == -fault_errno() || r == -ENOTEMPTY, "%d after %s", r,
+			      fault_text());
+	r = sv_remove_tree(t_dirfd, "deep", false);
+	ck_assert_msg(r == 0 || (r == -ENOENT && faccessat(t_dirfd, "deep", F_OK, 0) < 0),
+		      "%d after %s", r, fault_text());
+}
+
+START_TEST(a_deep_tree_is_removed_or_it_is_said)
+{
+	const struct fault_loop none = { .scope = FAULT_ALL, .call = ~0U };
+	struct fault_loop loop = { .scope = FAULT_ALL };
+
+	fault_note_use();
+	remove_deep(&none);
+	fault_sample(&loop, 200);
+	FAULT_EACH(loop)
+	{
+		remove_deep(&loop);
+		fault_no_leaks();
+	}
+	fault_enough(&loop, 150);
 }
 END_TEST
 
@@ -938,10 +1133,15 @@ T_SUITE(fault_node)
 	T_TEST(a_first_publication_is_whole_or_not_there);
 	T_TEST(a_first_publication_on_a_directory_is_whole_or_not_there);
 	T_TEST(a_first_publication_on_ramfs_is_whole_or_not_there);
+	T_TEST(a_first_publication_without_swap_is_whole_or_not_there);
+	T_TEST(an_update_without_swap_leaves_the_old_generation_or_the_new_one);
+	T_TEST(another_group_is_that_of_all_files_or_it_is_said);
+	T_TEST(a_deep_tree_is_removed_or_it_is_said);
 	T_TEST(an_update_leaves_the_old_generation_or_the_new_one);
 	T_TEST(an_update_on_ramfs_leaves_the_old_generation_or_the_new_one);
 	T_TEST(a_sync_without_a_change_fails_or_changes_nothing);
 	T_TEST(a_link_that_leads_elsewhere_is_replaced_or_stays);
+	T_TEST(a_file_that_leads_elsewhere_is_mended_or_it_is_said);
 	T_TEST(a_name_that_another_volume_has_by_now_is_left_to_it);
 	T_TEST(a_generation_of_a_name_that_is_taken_is_not_harmed);
 	T_TEST(what_a_clean_leaves_behind_is_listed);
@@ -950,6 +1150,7 @@ T_SUITE(fault_node)
 	T_TEST(a_removal_of_a_volume_that_was_moved_can_be_repeated);
 	T_TEST(a_volume_that_is_gone_is_made_anew_beside_others);
 	T_TEST(nothing_is_put_over_what_covers_a_volume);
+	T_TEST(nothing_is_put_over_files_of_others);
 	T_TEST(a_volume_that_was_made_writable_is_made_read_only_or_it_is_said);
 	T_TEST(a_file_is_wiped_before_it_goes_or_it_is_said);
 	T_TEST(an_adoption_finds_every_volume_or_fails);
