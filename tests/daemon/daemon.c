@@ -261,17 +261,17 @@ struct talk {
 };
 
 /* The peer's identity is that of the moment. */
-static int connect_as(const char *path, uid_t uid)
+static int connect_as(const char *path, uid_t uid, gid_t gid)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	if (uid != 0 && seteuid(uid) < 0)
+	if (uid != 0 && (setegid(gid) < 0 || seteuid(uid) < 0))
 		die("cannot be another user");
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		die("cannot connect");
-	if (uid != 0 && seteuid(0) < 0)
+	if (uid != 0 && (seteuid(0) < 0 || setegid(0) < 0))
 		die("cannot be root again");
 	return fd;
 }
@@ -295,7 +295,7 @@ char *t_daemon_talk(struct t_daemon *d, const void *bytes, size_t n, unsigned ma
 	int i;
 
 	aside(true);
-	t.fd = connect_as(d->config.socket, d->asks_as);
+	t.fd = connect_as(d->config.socket, d->asks_as, d->is_member ? d->group : 0);
 	/* the buffer of a socket takes more than any request may have */
 	if (n > 0 && send(t.fd, bytes, n, MSG_NOSIGNAL) != (ssize_t)n)
 		die("cannot send");

@@ -31,6 +31,7 @@ struct t_daemon {
 	uv_timer_t guard; /* wakes those who wait in t_daemon_wait() */
 	gid_t group;      /* that may read status; -1: only root may */
 	uid_t asks_as;    /* who the fixture is to the status socket */
+	bool is_member;   /* its own group is that one, if it is not root */
 	unsigned stage;   /* of the start */
 	bool settled;     /* ready: the sources were read, and what followed is done */
 };

@@ -656,6 +656,7 @@ START_TEST(objects_are_removed_whatever_fails)
 			      d.secrets[0].n, fault_text());
 		end();
 	}
+	fault_enough(&loop, 4);
 }
 END_TEST
 
@@ -768,6 +769,7 @@ START_TEST(a_result_is_taken_in_whatever_fails)
 		sv_action_free(action);
 		end();
 	}
+	fault_enough(&loop, 4);
 }
 END_TEST
 
@@ -843,6 +845,7 @@ START_TEST(cleaning_and_removing_start_or_are_tried_later)
 		finish(action, 6000);
 		end();
 	}
+	fault_enough(&loop, 10);
 }
 END_TEST
 

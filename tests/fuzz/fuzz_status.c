@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any bytes on the status socket of a daemon that has Pods, Secrets and an environment to give.
- * Only a complete POST /v1/env by root may be answered with a value, and whatever is asked, the
- * next one who asks properly gets an answer.
+ * Only a complete POST /v1/env by root may be answered with a value, nothing but a refusal goes to
+ * strangers, and whatever is asked, the next one who asks properly gets an answer.
  *
- * The first byte says who asks.
+ * The first byte says who asks: '0' is root, '1' a stranger, '2' a member of the socket's group.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #include "fuzz.h"
 
 #define PLACE "/mnt"      /* covered, in our namespace only */
+#define GROUP 65533       /* of the socket */
 #define VALUE "tHe-VaLuE" /* and no request holds it by chance */
 #define CHECK_EVERY 256   /* inputs, between two proper requests */
 
@@ -73,6 +74,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		_exit(0);
 	}
 	t_daemon_prepare(&d, PLACE);
+	d.group = GROUP;
 	sv_log_init(SV_LOG_ERROR, SV_LOG_TEXT);
 	write_manifest();
 	MUST(t_daemon_start(&d, &err) == 0);
@@ -103,18 +105,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static unsigned inputs;
 	sv_autofree char *text = NULL;
-	bool root, ended;
+	bool root, member, ended;
 	size_t len = 0;
 
 	if (size < 2)
 		return -1;
-	root = data[0] % 2 == 0;
-	d.asks_as = root ? 0 : 65534;
+	root = data[0] % 3 == 0;
+	member = data[0] % 3 == 2;
+	d.asks_as = root ? 0 : member ? 65533 : 65534;
+	d.is_member = member;
 	text = t_daemon_talk(&d, data + 1, size - 1, 0, &len, &ended);
 	d.asks_as = 0;
 	if (text && memmem(text, len, VALUE, strlen(VALUE)))
 		MUST(root && asks_for_values((const char *)data + 1, size - 1));
-	if (!root && len > 0) /* refused, or no request at all */
+	if (!root && !member && len > 0) /* refused, or no request at all */
 		MUST(!memmem(text, len, "HTTP/1.1 200", 12));
 	if (++inputs % CHECK_EVERY == 0)
 		check_alive();
