@@ -230,10 +230,13 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 
 	(void)version;
 	(void)upload;
-	(void)upload_size;
-	if (*context == cls)
+	if (*upload_size > 0)
 		return MHD_NO; /* a body after all: nothing here takes one */
-	*context = cls;
+	/* An answer before the end of the request would close a connection that could be kept. */
+	if (*context != cls && strcmp(method, MHD_HTTP_METHOD_GET) == 0) {
+		*context = cls;
+		return MHD_YES;
+	}
 	if (strcmp(url, "/metrics") == 0 || strcmp(url, "/healthz") == 0)
 		sv_api_answer(&h->context, &request, &answer);
 	else
