@@ -239,13 +239,13 @@ analyze:
 memcheck: all $(UNITS)
 	@tests/support/memcheck $(filter-out $(MEMCHECK_SKIP:%=$(BUILD)/tests/unit/%),$(UNITS))
 
-# All that is not reached is explained, if all was run that is counted.
+# All that is not reached is explained, if all was run that is counted. The faults are always the same.
 coverage: STRICT := $(if $(or $(SUITES),$(filter-out 0,$(shell id -u))),,--strict)
 coverage:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage \
 		CFLAGS='-O0 -g --coverage -fprofile-update=atomic' LDFLAGS=--coverage tests
 	@find $(BUILD)/coverage -name '*.gcda' -delete
-	@tests/run --build $(BUILD)/coverage $(if $(filter 0,$(shell id -u)),--root) \
+	@FAULT_OFFSET=1 tests/run --build $(BUILD)/coverage $(if $(filter 0,$(shell id -u)),--root) \
 		$(or $(SUITES),unit conformance); \
 		r=$$?; $(PYTHON) tests/support/coverage.py --build $(BUILD)/coverage $(STRICT) && exit $$r
 

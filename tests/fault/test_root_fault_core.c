@@ -1143,6 +1143,24 @@ static char *print_others(struct sv_handouts *handouts, const struct sv_desired_
 	return sv_buf_take(&b);
 }
 
+START_TEST(a_list_is_made_or_not)
+{
+	LOOP(loop)
+	{
+		struct json_object *items = NULL, *o;
+
+		fault_on(&loop);
+		o = sv_status_list("VolumeList", &items);
+		fault_off();
+		ck_assert_msg(!o || json_object_is_type(items, json_type_array), "after %s",
+			      fault_text());
+		json_object_put(o);
+		fault_no_leaks();
+	}
+	fault_enough(&loop, 4);
+}
+END_TEST
+
 START_TEST(a_status_of_what_is_out_of_the_ordinary_is_the_whole_or_none)
 {
 	static const char pod_text[] =
@@ -1418,6 +1436,7 @@ T_SUITE(fault_core)
 	T_TEST(a_volume_that_has_what_it_should_stays_published_or_is_tried_later);
 	T_TEST(a_pod_that_takes_a_volume_over_and_mounts_it_nowhere_has_it_removed);
 	T_TEST(a_status_is_made_or_not);
+	T_TEST(a_list_is_made_or_not);
 	T_TEST(a_status_of_what_is_out_of_the_ordinary_is_the_whole_or_none);
 	T_TEST(a_pods_status_is_the_whole_or_none);
 	T_TEST(an_environment_is_made_or_it_is_out_of_memory);

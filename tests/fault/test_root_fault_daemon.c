@@ -29,7 +29,7 @@
 
 #define ID "pods/u/volumes/kubernetes.io~secret/v"
 #define OTHER_ID "pods/u2/volumes/kubernetes.io~secret/v"
-#define RUNS 150 /* calls of one test that are made to fail, about */
+#define RUNS 100 /* calls of one test that are made to fail, about */
 
 #define ARMED_MS 1500      /* how long a call goes on failing */
 #define HEALED_MS 8000     /* in which all must be well again: a few retries */

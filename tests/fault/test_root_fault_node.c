@@ -1127,6 +1127,43 @@ START_TEST(a_medium_is_chosen_by_what_the_kernel_says_only)
 }
 END_TEST
 
+START_TEST(a_manifest_is_read_as_a_whole_or_not_at_all)
+{
+	struct fault_loop loop = { .scope = FAULT_ALL };
+	sv_autofree char *text = t_repeat('x', 10000);
+
+	t_write(t_dirfd, "m.yaml", text);
+	fault_note_use();
+	FAULT_EACH(loop)
+	{
+		struct sv_bytes b = { NULL, 0 };
+		struct sv_err err = { "" };
+		const char *reason = "";
+		struct stat st;
+		int path_fd = -1, fd = -1, r;
+
+		fault_on(&loop);
+		r = sv_find_manifest(t_dirfd, "m.yaml", &path_fd, &st, &reason, &err);
+		if (r == 0)
+			r = fd = sv_open_beneath(t_dirfd, "m.yaml", O_RDONLY);
+		if (r >= 0)
+			r = sv_read_all(fd, 20000, &b);
+		fault_off();
+		ck_assert_msg(r < 0 || (b.len == 10000 && memcmp(b.ptr, text, b.len) == 0),
+			      "%zu bytes after %s", b.len, fault_text());
+		ck_assert_msg(path_fd >= 0 || (*err.msg && strcmp(reason, "Unreadable") == 0),
+			      "'%s' after %s", err.msg, fault_text());
+		sv_bytes_wipe(&b);
+		if (path_fd >= 0)
+			close(path_fd);
+		if (fd >= 0)
+			close(fd);
+		fault_no_leaks();
+	}
+	fault_enough(&loop, 8);
+}
+END_TEST
+
 T_SUITE(fault_node)
 {
 	T_AROUND(setup, teardown);
@@ -1155,5 +1192,6 @@ T_SUITE(fault_node)
 	T_TEST(a_file_is_wiped_before_it_goes_or_it_is_said);
 	T_TEST(an_adoption_finds_every_volume_or_fails);
 	T_TEST(a_root_directory_is_opened_or_not);
+	T_TEST(a_manifest_is_read_as_a_whole_or_not_at_all);
 	T_EACH(a_medium_is_chosen_by_what_the_kernel_says_only, policies);
 }

@@ -60,6 +60,42 @@ START_TEST(a_path_is_opened_beneath_and_without_links)
 }
 END_TEST
 
+static const struct {
+	const char *name, *reason; /* NULL: it is a manifest */
+	int r;
+} manifests[] = {
+	{ "file", NULL, 0 },
+	{ "inside", NULL, 0 },
+	{ "outside", "OutsideDirectory", -EXDEV },
+	{ "dangling", "Unreadable", -ENOENT },
+	{ "dir", "NotAFile", -EINVAL },
+	{ "fifo", "NotAFile", -EINVAL },
+};
+
+START_TEST(a_manifest_is_a_plain_file_inside_its_directory)
+{
+	sv_autoclose int dir = -1, fd = -1;
+	const char *reason = NULL;
+	struct sv_err err = { "" };
+	struct stat st;
+
+	ck_assert_int_eq(mkdirat(t_dirfd, "m", 0755), 0);
+	t_write(t_dirfd, "elsewhere", "x");
+	t_write(t_dirfd, "m/file", "x");
+	ck_assert_int_eq(symlinkat("file", t_dirfd, "m/inside"), 0);
+	ck_assert_int_eq(symlinkat("../elsewhere", t_dirfd, "m/outside"), 0);
+	ck_assert_int_eq(symlinkat("nowhere", t_dirfd, "m/dangling"), 0);
+	ck_assert_int_eq(mkdirat(t_dirfd, "m/dir", 0755), 0);
+	ck_assert_int_eq(mkfifoat(t_dirfd, "m/fifo", 0644), 0);
+	dir = sv_open_here(t_dirfd, "m");
+	ck_assert_int_eq(sv_find_manifest(dir, manifests[_i].name, &fd, &st, &reason, &err),
+			 manifests[_i].r);
+	if (manifests[_i].reason)
+		ck_assert_str_eq(reason, manifests[_i].reason);
+	ck_assert_int_eq(*err.msg == '\0', manifests[_i].r == 0);
+}
+END_TEST
+
 START_TEST(a_mountpoint_is_told_and_not_passed)
 {
 	sv_autofree char *point = sv_asprintf("%s/a/m", t_dir),
@@ -261,6 +297,7 @@ START_TEST(what_has_no_size_is_read_as_well)
 	ck_assert_int_eq(sv_write_all(fds[1], text, 30000), 0);
 	close(fds[1]);
 	ck_assert_int_eq(sv_read_all(fds[0], 29999, &over), -EFBIG);
+	ck_assert_int_eq(sv_read_all(-1, 1, &over), -EBADF);
 	close(fds[0]);
 }
 END_TEST
@@ -466,6 +503,7 @@ T_SUITE(fsutil)
 {
 	T_AROUND(t_enter_place, t_leave_place);
 	T_EACH(a_path_is_opened_beneath_and_without_links, paths);
+	T_EACH(a_manifest_is_a_plain_file_inside_its_directory, manifests);
 	T_TEST(a_mountpoint_is_told_and_not_passed);
 	T_TEST(missing_directories_are_made_whatever_the_umask);
 	T_TEST(a_path_of_which_nothing_is_there_is_made_at_once);
