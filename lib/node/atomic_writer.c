@@ -376,32 +376,36 @@ static void note_current(int dirfd, const char *current, struct sv_written *ret)
 		ret->made_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 }
 
+/* The generation that is current, and what else is there that @plan says nothing of. */
+static int look(int dirfd, const struct sv_plan *plan, char current[SV_DATA_DIR_MAX], size_t *stale,
+		struct sv_written *ret)
+{
+	int r = read_current(dirfd, current);
+
+	if (r == 0)
+		r = scan_root(dirfd, plan, current, false, stale, ret);
+	if (r == 0)
+		note_current(dirfd, current, ret);
+	return r;
+}
+
 int sv_atomic_look(int dirfd, struct sv_written *ret)
 {
 	static const struct sv_plan none;
 	char current[SV_DATA_DIR_MAX];
 	size_t stale;
-	int r = read_current(dirfd, current);
 
-	if (r == 0)
-		r = scan_root(dirfd, &none, current, false, &stale, ret);
-	if (r == 0)
-		note_current(dirfd, current, ret);
-	return r;
+	return look(dirfd, &none, current, &stale, ret);
 }
 
 int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *ret)
 {
 	char current[SV_DATA_DIR_MAX];
 	size_t stale = 0;
-	int r = read_current(dirfd, current);
+	int r = look(dirfd, plan, current, &stale, ret);
 
 	if (r < 0)
 		return r;
-	r = scan_root(dirfd, plan, current, false, &stale, ret);
-	if (r < 0)
-		return r;
-	note_current(dirfd, current, ret);
 	if (!*current || stale > 0 || !same_dirs(dirfd, plan) || !same_links(dirfd, plan))
 		return 0;
 	return same_generation(dirfd, current, plan);
