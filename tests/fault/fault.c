@@ -372,8 +372,29 @@ int fault_mounts(void)
 void fault_enough(const struct fault_loop *loop, unsigned at_least)
 {
 	ck_assert_msg(loop->fired >= at_least, "only %u failures", loop->fired);
-	if (getenv("FAULT_VERBOSE"))
-		(void)fprintf(stderr, "%u calls, %u failures\n", loop->call - 1, loop->fired);
+	if (getenv("FAULT_VERBOSE")) /* stderr may be a test's own */
+		(void)dprintf(STDERR_FILENO, "%u calls, every %u, %u failures\n", loop->call - 1,
+			      loop->stride ? loop->stride : 1, loop->fired);
+}
+
+void fault_each(void (*what)(const struct fault_loop *loop), enum fault_scope scope, unsigned runs,
+		void (*real_time)(void), unsigned at_least)
+{
+	struct fault_loop loop = { .scope = scope };
+	struct fault_loop none = { .scope = scope, .call = ~0U };
+
+	what(&none); /* once unharmed: what libraries keep for ever is there then */
+	fault_note_use();
+	what(&none);
+	fault_no_leaks();
+	fault_sample(&loop, runs);
+	FAULT_EACH(loop)
+	{
+		what(&loop);
+		fault_no_leaks();
+	}
+	real_time();
+	fault_enough(&loop, at_least);
 }
 
 void fault_out_of_memory(int r)

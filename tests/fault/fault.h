@@ -68,6 +68,13 @@ bool fault_is_harmless(void);
 /* A loop with fewer failures has tested nothing. With FAULT_VERBOSE in the environment it says how many. */
 void fault_enough(const struct fault_loop *loop, unsigned at_least);
 
+/*
+ * Every call that @what makes fails in its turn, or about @runs of them (fault_sample()); nothing may
+ * leak. It is run twice unharmed before. @real_time ends the virtual time that @what goes by.
+ */
+void fault_each(void (*what)(const struct fault_loop *loop), enum fault_scope scope, unsigned runs,
+		void (*real_time)(void), unsigned at_least);
+
 /* For tests in which only memory is lacking: it is said so, or what failed was not needed. */
 void fault_out_of_memory(int r);
 /* What was allocated, opened or mounted since is free, closed or gone again. */

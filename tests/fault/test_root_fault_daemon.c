@@ -331,25 +331,7 @@ static void teardown(void)
 /* Every call that @what makes, or as many of them as there is time for. */
 static void each(void (*what)(const struct fault_loop *loop), unsigned at_least)
 {
-	struct fault_loop loop = { .scope = FAULT_DAEMON };
-	struct fault_loop none = { .scope = FAULT_DAEMON, .call = ~0U };
-
-	what(&none); /* once unharmed: what libraries keep for ever is there then */
-	fault_note_use();
-	what(&none);
-	fault_no_leaks();
-	fault_sample(&loop, RUNS);
-	FAULT_EACH(loop)
-	{
-		what(&loop);
-		fault_no_leaks();
-	}
-	fault_real_time();
-	/* one that did not fail anything has tested nothing */
-	ck_assert_msg(loop.fired >= at_least, "only %u failures", loop.fired);
-	if (getenv("FAULT_VERBOSE"))
-		(void)dprintf(STDERR_FILENO, "%u calls, every %u, %u failures\n", loop.call - 1,
-			      loop.stride, loop.fired);
+	fault_each(what, FAULT_DAEMON, RUNS, fault_real_time, at_least);
 }
 
 /* ---- volumes --------------------------------------------------------------------------------- */

@@ -224,24 +224,7 @@ static void end(void)
 
 static void each(void (*what)(const struct fault_loop *loop), unsigned at_least)
 {
-	struct fault_loop loop = { .scope = FAULT_OURS };
-	struct fault_loop nothing = { .scope = FAULT_OURS, .call = ~0U };
-
-	what(&nothing); /* once unharmed: what libraries keep for ever is there then */
-	fault_note_use();
-	what(&nothing);
-	fault_no_leaks();
-	fault_sample(&loop, RUNS);
-	FAULT_EACH(loop)
-	{
-		what(&loop);
-		fault_no_leaks();
-	}
-	k_real_time();
-	ck_assert_msg(loop.fired >= at_least, "only %u failures", loop.fired);
-	if (getenv("FAULT_VERBOSE"))
-		(void)dprintf(STDERR_FILENO, "%u calls, every %u, %u failures\n", loop.call - 1,
-			      loop.stride, loop.fired);
+	fault_each(what, FAULT_OURS, RUNS, k_real_time, at_least);
 }
 
 static void setup(void)
