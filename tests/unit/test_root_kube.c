@@ -722,16 +722,22 @@ START_TEST(by_namespace_a_secret_that_comes_to_be_needed_is_asked_for)
 }
 END_TEST
 
-START_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for)
+/* The next list of Secrets takes seconds to arrive. */
+static void drip_next_list(void)
 {
-	t_api_put_secret(k_api, "a-late", "k=2");
-	t_api_put_secret(k_api, "db", "k=1");
-	t_api_put_pod(k_api, "web", K_NODE, "v=db");
 	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_DRIP,
 						  .verb = "list",
 						  .kind = "secrets",
 						  .bytes = 50,
 						  .every_ms = 200 });
+}
+
+START_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for)
+{
+	t_api_put_secret(k_api, "a-late", "k=2");
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_pod(k_api, "web", K_NODE, "v=db");
+	drip_next_list();
 	k_start(&by_namespace);
 	k_until(lists("secrets", NULL) == 1);
 	k_pass(2 * K_SECOND);
@@ -750,11 +756,7 @@ static void overtake(const char *keys)
 	t_api_put_pod(k_api, "web", K_NODE, "v=db");
 	k_start(&by_namespace);
 	k_until(k_has("web/v", "Published") && t_api_n_watches(k_api) == 2);
-	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_DRIP,
-						  .verb = "list",
-						  .kind = "secrets",
-						  .bytes = 50,
-						  .every_ms = 200 });
+	drip_next_list();
 	t_api_put_pod(k_api, "two", K_NODE, "v=late");
 	k_until(lists("secrets", "late") == 1);
 	if (keys)
@@ -784,11 +786,7 @@ START_TEST(by_namespace_a_name_that_no_secret_can_have_is_not_asked_for_after_th
 {
 	t_api_put_secret(k_api, "db", "k=1");
 	t_api_put_pod(k_api, "web", K_NODE, "v=db");
-	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_DRIP,
-						  .verb = "list",
-						  .kind = "secrets",
-						  .bytes = 50,
-						  .every_ms = 200 });
+	drip_next_list();
 	k_start(&by_namespace);
 	k_until(lists("secrets", NULL) == 1);
 	put_plain_pod("odd", "My_Secret", true);
