@@ -26,8 +26,8 @@ int sv_listener_start(struct sv_listener *l, uv_loop_t *loop, int fd, uv_poll_cb
 	if (r < 0)
 		return r;
 	uv_timer_init(loop, &l->pause);
-	(void)uv_poll_start(&l->poll, UV_READABLE,
-			    on_connect); /* can fail for a wrong handle only */
+	/* can fail for a wrong handle only */
+	(void)uv_poll_start(&l->poll, UV_READABLE, on_connect);
 	return 0;
 }
 

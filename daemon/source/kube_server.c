@@ -58,9 +58,8 @@ static bool refresh(struct sv_kube_server *s, bool force)
 	if (access->generation == s->auth_used)
 		return false;
 	if (sv_http_set_access(s->http, access) < 0) {
-		sv_log_err(
-			"credentials: out of memory"); /* tried again with the next look at them */
-		return false;
+		sv_log_err("credentials: out of memory");
+		return false; /* tried again with the next look at them */
 	}
 	s->auth_used = access->generation;
 	sv_log_notice("%s: credentials have changed and are in use", s->name);
