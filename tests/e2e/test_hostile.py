@@ -993,10 +993,10 @@ path, requests = sys.argv[1], json.load(sys.stdin)
 answers = []
 for data in requests:
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(20)
     got = b""
     try:
-        s.connect(path)
+        s.connect(path)  # blocks while the queue is full
+        s.settimeout(20)
         s.sendall(base64.b64decode(data))
         if b"Connection: close" not in base64.b64decode(data):
             s.shutdown(socket.SHUT_WR)
@@ -1275,9 +1275,7 @@ def pipelined_requests_are_answered_one_by_one():
         answers = ask(d, [many, mixed])
         check_eq(statuses(answers[0]), [200] * 201, "answers to 201 requests")
         check_eq(statuses(answers[1]), [200, 403, 404, 200], "answers to mixed requests")
-        with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:  # a watch has no end
-            s.settimeout(harness.DEADLINE_S)
-            s.connect(d.socket_path)
+        with harness.connection(d) as s:  # a watch has no end
             s.sendall(watched)
             got = b""
             while b"SYNCED" not in got:

@@ -345,11 +345,11 @@ kept = []
 for i in range(n):
     s = socket.socket(socket.AF_UNIX)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    s.settimeout(5)
     try:
-        s.connect(path)
+        s.connect(path)  # blocks while the queue is full
     except OSError:
         continue
+    s.settimeout(5)
     kept.append(s)
     try:
         s.sendall(data)
@@ -384,8 +384,8 @@ def slow_clients(d, n, kind, uid=NOBODY, query=""):
 ASK = r"""
 import contextlib, http.client, socket, sys
 s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])  # blocks while the queue is full
 s.settimeout(30)
-s.connect(sys.argv[1])
 with contextlib.suppress(OSError):
     s.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % sys.argv[2].encode())
 r = http.client.HTTPResponse(s)

@@ -34,9 +34,9 @@ import socket, sys
 statuses, kept = [], []
 for _ in range(int(sys.argv[2])):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(20)
     try:
-        s.connect(sys.argv[1])
+        s.connect(sys.argv[1])  # blocks while the queue is full
+        s.settimeout(20)
         s.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = s.recv(65536)
         statuses.append(int(answer.split()[1]) if answer else 0)

@@ -669,9 +669,7 @@ def no_request_is_lost_over_restarts():
 def a_request_that_has_begun_is_finished_before_the_end():
     m = installed()
     pid = m.main_pid()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-        s.settimeout(harness.DEADLINE_S)
-        s.connect(m.socket_path)
+    with harness.connection(m) as s:
         s.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")
         m.client.get("/livez")  # whoever comes first is let in first
         m.run("kill", "-TERM", str(pid))

@@ -302,15 +302,29 @@ def _read_extra_dir(top, name, tree):
 # ---- HTTP over a Unix socket -----------------------------------------------------------------
 
 
+def connect_unix(path, timeout=DEADLINE_S):
+    """A stream socket, connected. Waits while the listener's queue is full.
+
+    A socket with a timeout of Python's does not block, and would get EAGAIN at once (unix(7)).
+    """
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(timeout) + 1, 0))
+        s.connect(path)
+        s.settimeout(timeout)
+    except BaseException:
+        s.close()
+        raise
+    return s
+
+
 class UnixHTTPConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout=DEADLINE_S):
         super().__init__("localhost", timeout=timeout)
         self.path = path
 
     def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+        self.sock = connect_unix(self.path, self.timeout)
 
 
 class Client:
@@ -848,10 +862,8 @@ def is_sanitized():
 @contextlib.contextmanager
 def connection(d):
     """A socket that is connected to a daemon's status socket."""
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(DEADLINE_S)
+    s = connect_unix(d.socket_path)
     try:
-        s.connect(d.socket_path)
         yield s
     finally:
         s.close()
