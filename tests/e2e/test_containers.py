@@ -12,7 +12,6 @@ import functools
 import glob
 import json
 import os
-import select
 import shlex
 import shutil
 import signal
@@ -100,13 +99,13 @@ class Container:
     def __init__(self, command, **options):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, **options)
+        self.lines = harness.Lines(self.process.stdout)
 
     def line(self):
-        ready, _, _ = select.select([self.process.stdout], [], [], RUN_S)
-        check(ready, "the container said nothing")
-        text = self.process.stdout.readline()
-        check(text, "the container ended: " + (self.process.stderr.read() if not text else ""))
-        return text.rstrip("\n")
+        text = self.lines.next("the container", RUN_S)
+        if text is None:
+            raise AssertionError("the container ended: " + self.process.stderr.read())
+        return text
 
     def ask(self):
         self.process.stdin.write("\n")

@@ -96,6 +96,7 @@ class Child:
         self.process = subprocess.Popen(command(d, *args), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         cwd="/", **options)
+        self.lines = harness.Lines(self.process.stdout)
 
     def __enter__(self):
         return self
@@ -106,11 +107,10 @@ class Child:
         self.process.communicate()
 
     def line(self, deadline_s=harness.DEADLINE_S):
-        ready, _, _ = select.select([self.process.stdout], [], [], deadline_s)
-        check(ready, "the command said nothing within %g s" % deadline_s)
-        text = self.process.stdout.readline()
-        check(text, "the command ended: %s" % (self.process.stderr.read() if not text else ""))
-        return text.rstrip("\n")
+        text = self.lines.next("the command", deadline_s)
+        if text is None:
+            raise AssertionError("the command ended: " + self.process.stderr.read())
+        return text
 
     def say(self, text="\n"):
         self.process.stdin.write(text)

@@ -13,7 +13,6 @@ import json
 import os
 import pwd
 import resource
-import select
 import signal
 import socket
 import statistics
@@ -589,7 +588,8 @@ class Frozen:
         self.child = subprocess.Popen(
             [sys.executable, FREEZER, "--pid", str(d.process.pid), "--call", call, "--threads",
              str(threads)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if self.child.stdout.readline() != "attached\n":
+        self.lines = harness.Lines(self.child.stdout)
+        if self.lines.next("the tracer") != "attached":
             said = self.child.communicate()[1].strip()
             raise harness.Skip("no tracing here: %s" % said)
 
@@ -598,8 +598,8 @@ class Frozen:
 
     def wait_held(self, n=1):
         for _ in range(n):
-            ready, _, _ = select.select([self.child.stdout], [], [], harness.DEADLINE_S)
-            check(ready and self.child.stdout.readline().startswith("held "), "no thread is held")
+            line = self.lines.next("a thread that is held")
+            check(line and line.startswith("held "), "the tracer said %s" % line)
 
     def release(self):
         self.child.terminate()

@@ -81,7 +81,7 @@ void fault_out_of_memory(int r);
 void fault_note_use(void);
 void fault_no_leaks(void);
 
-/* Blocks of memory that are allocated now, descriptors that are open, mounts that are seen. */
+/* Blocks of memory that are allocated now, descriptors that are open, mounts at and below t_dir. */
 long fault_live_blocks(void);
 int fault_open_fds(void);
 int fault_mounts(void);

@@ -389,6 +389,36 @@ class Client:
             conn.close()
 
 
+# ---- what a program says ----------------------------------------------------------------------
+
+
+class Lines:
+    """The lines of a pipe, each awaited for so long and no longer.
+
+    Reads around Python's buffers: select(2) does not know of lines that these hold already.
+    """
+
+    def __init__(self, pipe):
+        self.fd = pipe.fileno()
+        self.pending = b""
+
+    def next(self, what, deadline_s=DEADLINE_S):
+        """Without its newline, which the last one need not have; None after that."""
+        end = time.monotonic() + deadline_s
+        while b"\n" not in self.pending:
+            left = max(end - time.monotonic(), 0)
+            check(select.select([self.fd], [], [], left)[0],
+                  "%s: nothing within %g s" % (what, deadline_s))
+            more = os.read(self.fd, 65536)
+            self.pending += more
+            if not more:
+                break
+        if not self.pending:
+            return None
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line.decode("utf-8", "replace")
+
+
 # ---- inotify ---------------------------------------------------------------------------------
 
 
