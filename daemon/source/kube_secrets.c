@@ -22,9 +22,10 @@ struct secret {
 	uint64_t joins;
 	unsigned leases;
 	bool answered; /* it is known whether it exists, or that we may not know */
-	bool found;    /* by the list under way; by_namespace: by the namespace's */
+	bool found;    /* by the Secret's own list under way */
+	bool told;     /* by_namespace: of it, by the namespace's list under way */
 	bool in_list;  /* that list began when the Secret was needed already */
-	bool passed;   /* by_namespace: told of by its watch since the Secret's own list began */
+	bool passed; /* by_namespace: told of by the namespace since the Secret's own list began */
 	bool immutable;
 };
 
@@ -141,7 +142,7 @@ static int on_secret(struct sv_kube_watch *w, const struct sv_wire_event *e)
 		return 0; /* not what was asked for */
 	s->found = true;
 	if (s->passed)
-		return 0; /* what the namespace's watch told is newer, or will be followed by this */
+		return 0; /* what the namespace told is newer, or will be followed by this */
 	r = take_secret(s, e);
 	return r == 0 && !w->listing && s->immutable ? SV_KUBE_WATCH_ENOUGH : r; /* R61 */
 }
@@ -166,7 +167,9 @@ static bool secret_listed(struct sv_kube_watch *w)
 {
 	struct secret *s = secret_of(w);
 
-	if (!s->found && !s->passed)
+	if (s->passed)
+		sv_reflector_forget(&w->reflector); /* it was not taken: see knows_newer() */
+	else if (!s->found)
 		remove_secret(s);
 	set_answered(s, true);
 	judge_store(s->all, w);
@@ -183,6 +186,8 @@ static void judge_secret(struct secret *s, const struct sv_kube_watch *w,
 		sv_kube_problems_set(k->problems, "Secret", s->ns, s->name, "Forbidden", text);
 		sv_manager_trouble_secret(k->manager, ORIGIN, s->ns, s->name, SV_PLAN_E_FORBIDDEN,
 					  status->message[0] ? status->message : text);
+		if (k->by_namespace) /* what comes next ends that, however old it is */
+			sv_reflector_forget(&s->watch.reflector);
 		set_answered(s, true);
 	} else if (status->code != 403 && w->reflector.failures >= TROUBLE_FAILURES) {
 		mark_unavailable(s, text);
@@ -239,16 +244,24 @@ static void each_secret_in(struct sv_kube_secrets *k, const char *ns,
 		fn(k->items.entries[i].value, arg);
 }
 
-static void clear_found(struct secret *s, const void *arg)
+static void clear_told(struct secret *s, const void *arg)
 {
 	(void)arg;
-	s->found = false;
+	s->told = false;
 	s->in_list = true;
 }
 
 static void begin_namespace(struct sv_kube_watch *w)
 {
-	each_secret_in(w->arg, namespace_of(w)->name, clear_found, NULL);
+	each_secret_in(w->arg, namespace_of(w)->name, clear_told, NULL);
+}
+
+/* A newer state was read when it came to be needed; the list of a server that lags is older, too. */
+static bool knows_newer(const struct secret *s, const char *version)
+{
+	const char *own = s->watch.reflector.version;
+
+	return own && version && sv_wire_compare(version, own) < 0;
 }
 
 static int on_namespace(struct sv_kube_watch *w, const struct sv_wire_event *e)
@@ -258,33 +271,33 @@ static int on_namespace(struct sv_kube_watch *w, const struct sv_wire_event *e)
 
 	if (!s)
 		return 0; /* nobody here needs it */
-	s->found = true;
-	/* A newer state may have been read when it came to be needed. */
-	if (!w->listing && s->watch.reflector.version &&
-	    sv_wire_compare(e->version, s->watch.reflector.version) < 0)
+	s->told = true;
+	if (knows_newer(s, e->version))
 		return 0;
-	if (!w->listing)
-		s->passed = true;
+	s->passed = true;
 	return take_secret(s, e);
 }
 
+/* @arg: version of the list */
 static void note_missing(struct secret *s, const void *arg)
 {
-	(void)arg;
 	if (!s->watch.path) /* it was answered when it came to be needed */
 		return;
-	if (!s->found && !s->in_list) { /* it may have stood in what was passed over already */
-		sv_kube_watch_start(&s->watch, 0);
+	if (!s->told && !s->in_list) { /* it may have stood in what was passed over already */
+		if (!s->watch.reflector.synced)
+			sv_kube_watch_start(&s->watch, 0);
 		return;
 	}
-	if (!s->found)
+	if (!s->told && !knows_newer(s, arg)) {
+		s->passed = true;
 		remove_secret(s);
+	}
 	set_answered(s, true);
 }
 
 static bool namespace_listed(struct sv_kube_watch *w)
 {
-	each_secret_in(w->arg, namespace_of(w)->name, note_missing, NULL);
+	each_secret_in(w->arg, namespace_of(w)->name, note_missing, w->reflector.version);
 	judge_store(w->arg, w);
 	return true;
 }
@@ -322,8 +335,10 @@ static void namespace_too_large(struct sv_kube_watch *w, const char *name)
 				   sv_strmap_get(&k->items, name) :
 				   sv_strmap_get_pair(&k->items, namespace_of(w)->name, name);
 
-	if (s)
-		secret_too_large(&s->watch, name);
+	if (!s)
+		return;
+	s->told = true;
+	secret_too_large(&s->watch, name);
 }
 
 static const struct sv_kube_watch_ops namespace_ops = {
@@ -637,7 +652,7 @@ void sv_kube_secrets_doubt(struct sv_kube_secrets *k)
 	for (i = 0; i < k->items.n; i++) {
 		struct secret *s = k->items.entries[i].value;
 
-		if (s->watch.path && needs_watch(s))
+		if (s->watch.path && (needs_watch(s) || k->by_namespace))
 			doubt_if_newer(k, &s->watch);
 	}
 	if (k->doubt)
@@ -656,7 +671,9 @@ void sv_kube_secrets_relist(struct sv_kube_secrets *k)
 	for (i = 0; i < k->items.n; i++) {
 		struct secret *s = k->items.entries[i].value;
 
-		if (s->watch.path && !k->by_namespace)
+		if (k->by_namespace) /* whose lists tell now, from whatever version on */
+			sv_reflector_forget(&s->watch.reflector);
+		else if (s->watch.path)
 			sv_kube_watch_relist(&s->watch, SV_LIST_NEWEST);
 	}
 }

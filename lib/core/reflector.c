@@ -159,6 +159,12 @@ void sv_reflector_restart(struct sv_reflector *r, enum sv_list_from from)
 	drop_token(r);
 }
 
+void sv_reflector_forget(struct sv_reflector *r)
+{
+	free(r->version);
+	r->version = NULL;
+}
+
 bool sv_reflector_is_expired(const struct sv_wire_status *s)
 {
 	return s->code == 410 || strcmp(s->reason, "Expired") == 0 ||

@@ -96,6 +96,9 @@ int64_t sv_reflector_ended(struct sv_reflector *r, int64_t lasted_ms, uint32_t r
 /* List again: what was seen may be wrong, or somebody asks. */
 void sv_reflector_restart(struct sv_reflector *r, enum sv_list_from from);
 
+/* What was seen last counts for nothing: its version is not known any more. */
+void sv_reflector_forget(struct sv_reflector *r);
+
 /* Does the server say that a version, or a token, is too old? */
 bool sv_reflector_is_expired(const struct sv_wire_status *status);
 

@@ -816,6 +816,149 @@ START_TEST(by_namespace_a_secret_that_vanished_while_nobody_watched_is_missed)
 }
 END_TEST
 
+static const bool set_back_after_bookmarks[] = { false, true };
+
+START_TEST(by_namespace_a_server_that_was_set_back_is_followed_for_what_was_asked_for)
+{
+	uint64_t backup;
+
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_secret(k_api, "late", "k=2");
+	t_api_put_pod(k_api, "web", K_NODE, "v=db");
+	k_start(&by_namespace);
+	k_until(k_has("web/v", "Published") && t_api_n_watches(k_api) == 2);
+	backup = t_api_put_pod(k_api, "two", K_NODE, "v=late");
+	t_api_set_version(k_api, 9000); /* which is the version of the list */
+	k_until(k_holds("two/v/k", "2"));
+	ck_assert_uint_eq(lists("secrets", "late"), 1);
+	if (set_back_after_bookmarks[_i]) { /* then watches know it, too */
+		t_api_bookmark(k_api, "pods", NULL, 9000);
+		t_api_bookmark(k_api, "secrets", NULL, 9000);
+		k_quiet();
+	}
+	t_api_restore(k_api, backup);
+	k_until(k_is_up() && t_api_n_watches(k_api) == 2);
+	t_api_put_secret(k_api, "late", "k=3");
+	k_until(k_holds("two/v/k", "3"));
+}
+END_TEST
+
+/* The change is not told by the watch, but by the next list. */
+static const char *const relisted[] = { "k=3", NULL };
+
+START_TEST(by_namespace_a_list_of_its_own_does_not_take_back_what_the_namespaces_told)
+{
+	const char *keys = relisted[_i];
+
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_secret(k_api, "late", "k=2");
+	t_api_put_pod(k_api, "web", K_NODE, "v=db");
+	k_start(&by_namespace);
+	k_until(k_has("web/v", "Published") && t_api_n_watches(k_api) == 2);
+	drip_next_list();
+	t_api_put_pod(k_api, "two", K_NODE, "v=late");
+	k_until(lists("secrets", "late") == 1);
+	if (keys)
+		t_api_put_secret(k_api, "late", keys);
+	else
+		t_api_delete(k_api, "secrets", "late");
+	k_source->reload(k_source);
+	k_until(t_api_n_watches(k_api) == 2);
+	k_pass(K_MINUTE);
+	ck_assert_uint_eq(lists("secrets", "late"), 1);
+	ck_assert_str_eq(k_file("two/v/k"), keys ? "3" : "");
+	ck_assert(keys || k_has("two/v", "Refused SecretNotFound"));
+}
+END_TEST
+
+/* A server that lags behind: its watch of a namespace is silent and then too old, its list is @items. */
+struct laggard {
+	struct t_api_req *watch;
+	char *list;
+};
+
+static bool lag(void *arg, struct t_api_req *req)
+{
+	struct laggard *l = arg;
+
+	if (strcmp(req->kind, "secrets") != 0 || req->name)
+		return false;
+	if (strcmp(req->verb, "watch") == 0 && !l->watch) {
+		l->watch = req;
+		t_api_begin(req, 200, NULL);
+		return true;
+	}
+	if (strcmp(req->verb, "list") != 0)
+		return false;
+	t_api_reply(req, 200, NULL, l->list, strlen(l->list));
+	return true;
+}
+
+/* What a list that lags does not know yet came before it, or comes after it. */
+static const struct t_api_fault own_lists[] = {
+	{ .what = T_API_LATE, .name = "late", .every_ms = 1 },
+	{ .what = T_API_LATE, .name = "late", .every_ms = 5000 },
+};
+
+START_TEST(by_namespace_a_list_that_lags_behind_a_secret_of_its_own_is_caught_up_with)
+{
+	static const char expired[] =
+		"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n";
+	sv_autofree char *db = NULL;
+	struct laggard l = { 0 };
+
+	t_api_put_secret(k_api, "db", "k=1");
+	t_api_put_pod(k_api, "web", K_NODE, "v=db");
+	k_start(&by_namespace);
+	k_until(k_has("web/v", "Published") && t_api_n_watches(k_api) == 2);
+	db = t_api_get(k_api, "secrets", "db");
+	l.list = sv_asprintf("{\"items\":[%s],\"metadata\":{\"resourceVersion\":\"%llu\"}}", db,
+			     (unsigned long long)t_api_version(k_api));
+	t_api_handle(k_api, lag, &l);
+	t_api_watch_end(k_api, "secrets", NULL);
+	k_until(l.watch);
+	t_api_put_secret(k_api, "late", "k=2");
+	t_api_fault(k_api, &own_lists[_i]);
+	t_api_put_pod(k_api, "two", K_NODE, "v=late");
+	k_until(_i ? lists("secrets", "late") == 1 : k_holds("two/v/k", "2"));
+	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_LATE,
+						  .verb = "watch",
+						  .kind = "secrets",
+						  .every_ms = 8000 });
+	t_api_send(l.watch, expired, strlen(expired));
+	t_api_end(l.watch);
+	k_until(t_api_n_watches(k_api) == 2);
+	k_pass(K_MINUTE);
+	ck_assert(k_holds("two/v/k", "2"));
+	ck_assert_str_eq(k_state("two/v"), "Published");
+	free(l.list);
+}
+END_TEST
+
+START_TEST(
+	by_namespace_values_that_are_asked_for_while_a_list_is_read_do_not_make_their_secret_missing)
+{
+	const struct k_opts never = { .by_namespace = true, .keep = SV_KEEP_NEVER };
+
+	t_api_put_secret(k_api, "a", "k=1");
+	t_api_put_big_secret(k_api, "z", 3000);
+	t_api_put_pod(k_api, "web", K_NODE, "v=a? w=z");
+	k_start(&never);
+	k_until(k_mounts() == 2 && t_api_n_watches(k_api) == 2);
+	drip_next_list();
+	k_source->reload(k_source);
+	k_until(lists("secrets", NULL) == 2);
+	k_pass(5 * K_SECOND); /* it has told of "a", and is at "z" */
+	t_api_fault(k_api, &(struct t_api_fault){ .what = T_API_HANG, .name = "a" });
+	t_api_put_pod(k_api, "two", K_NODE, "v=a");
+	k_until(lists("secrets", "a") == 1);
+	ck_assert_uint_eq(t_api_n_watches(k_api), 1); /* the list is not over */
+	k_until(t_api_n_watches(k_api) == 2);
+	k_quiet();
+	ck_assert_str_eq(k_file("web/v/k"), "1");
+}
+END_TEST
+
 START_TEST(by_namespace_environments_are_served_too)
 {
 	t_api_put_secret(k_api, "db", "k=1");
@@ -1065,6 +1208,13 @@ T_SUITE(kube)
 	T_TEST(by_namespace_a_list_that_a_deletion_has_overtaken_does_not_take_it_back);
 	T_TEST(by_namespace_a_name_that_no_secret_can_have_is_not_asked_for_after_the_list);
 	T_TEST(by_namespace_a_secret_that_vanished_while_nobody_watched_is_missed);
+	T_EACH(by_namespace_a_server_that_was_set_back_is_followed_for_what_was_asked_for,
+	       set_back_after_bookmarks);
+	T_EACH(by_namespace_a_list_of_its_own_does_not_take_back_what_the_namespaces_told,
+	       relisted);
+	T_EACH(by_namespace_a_list_that_lags_behind_a_secret_of_its_own_is_caught_up_with,
+	       own_lists);
+	T_TEST(by_namespace_values_that_are_asked_for_while_a_list_is_read_do_not_make_their_secret_missing);
 	T_TEST(by_namespace_environments_are_served_too);
 	T_TEST(pods_and_secrets_of_a_manifest_do_not_mix_with_the_servers);
 	T_TEST(of_two_pods_with_one_uid_the_first_keeps_its_volume);

@@ -657,6 +657,20 @@ START_TEST(by_namespace_a_namespace_that_may_not_be_read_harms_no_other)
 }
 END_TEST
 
+START_TEST(by_namespace_a_secret_of_a_list_of_its_own_is_read_again_when_it_may)
+{
+	start_with_web(&by_namespace);
+	t_api_put_secret(k_api, "late", "k=1");
+	t_api_put_pod(k_api, "two", K_NODE, "v=late");
+	k_until(k_holds("two/v/k", "1") && lists("secrets", "late") == 1);
+	FAULT(.what = T_API_STATUS, .status = 403, .kind = "secrets", .forever = true);
+	t_api_watch_cut(k_api, "secrets", NULL, T_API_RST);
+	k_until(k_has("two/v", "Stale Forbidden"));
+	t_api_clear_faults(k_api);
+	k_until(k_has("two/v", "Published") && k_problems() == 0);
+}
+END_TEST
+
 START_TEST(pods_that_may_not_be_read_are_told_of_and_stay)
 {
 	start_with_web(NULL);
@@ -1244,6 +1258,7 @@ T_SUITE(kube_faults)
 	T_TEST(a_secret_that_may_not_be_read_harms_no_other);
 	T_TEST(a_secret_that_may_no_longer_be_read_is_read_again_when_it_may);
 	T_TEST(by_namespace_a_namespace_that_may_not_be_read_harms_no_other);
+	T_TEST(by_namespace_a_secret_of_a_list_of_its_own_is_read_again_when_it_may);
 	T_TEST(pods_that_may_not_be_read_are_told_of_and_stay);
 	T_TEST(a_namespace_that_takes_no_events_is_named_until_it_does);
 	T_TEST(a_complaint_about_the_watch_of_pods_ends_with_it);
