@@ -31,6 +31,13 @@
 
 struct dir;
 
+/* What the event that has a file read says of it. */
+enum whole {
+	UNKNOWN, /* it may be half-written */
+	MOVED,   /* it was renamed, as is done with what is complete */
+	CLOSED,  /* by who wrote it */
+};
+
 /* One name in a directory that is a manifest's, whether there is a file or was one. */
 struct file {
 	char *path;       /* full; key of everything */
@@ -40,8 +47,9 @@ struct file {
 	struct sv_identity tried; /* what was read last, in order or not; all zero: nothing */
 	bool known;               /* id is set */
 	bool force;               /* read even if id has not changed */
-	bool queued;              /* in the batch or pending */
-	bool seen;                /* by the scan under way */
+	enum whole whole;
+	bool queued;     /* in the batch or pending */
+	bool seen;       /* by the scan under way */
 	bool over;       /* there was no room for what it holds: read again with every scan */
 	int64_t late_ms; /* monotonic: look again then; 0: no */
 	unsigned late_tries;
@@ -252,19 +260,24 @@ static void complain(struct source_dir *s, struct file *f, unsigned line, const 
 	note_told(s, r);
 }
 
-/* Does somebody have the file open for writing? A read lease is granted only if not (fcntl(2)). */
-static bool is_being_written(int fd)
-{
-	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
-		return errno == EAGAIN;
-	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
-	return false;
-}
-
 static bool is_young(const struct stat *st)
 {
 	return sv_unix_ms() - ((int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000) <
 	       YOUNG_MS;
+}
+
+/*
+ * Somebody has it open for writing: a read lease is granted only if not (fcntl(2)). For a file of
+ * another user, or where there are no leases, only its age tells.
+ */
+static bool may_be_half(const struct file *f, int fd, const struct stat *st)
+{
+	if (f->whole == CLOSED || !is_young(st) || f->late_tries >= LATE_MAX)
+		return false;
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+		return errno == EAGAIN || f->whole != MOVED;
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+	return false;
 }
 
 /* Return: 0, SV_MANIFEST_E_SYNTAX or a negated errno. */
@@ -395,12 +408,13 @@ static void read_file(struct source_dir *s, struct file *f)
 		cannot_read(s, f, fd, reason, &err);
 		return;
 	}
-	if (!f->force && is_young(&st) && f->late_tries < LATE_MAX && is_being_written(fd)) {
+	if (may_be_half(f, fd, &st)) {
 		f->late_tries++;
 		look_later(s, f, SV_SETTLE_MS);
 		return;
 	}
 	f->force = false;
+	f->whole = UNKNOWN;
 	f->id = id;
 	r = read_text(s, fd, &st, &text, &reason, &err);
 	f->known = r == 0 || r == -EFBIG;
@@ -841,6 +855,9 @@ static void on_name(struct source_dir *s, struct dir *d, uint32_t mask, const ch
 		note_left_out(d);
 		return;
 	}
+	/* Right after it was closed a file may still count as open: the kernel tells us first. */
+	if (!(mask & IN_ATTRIB))
+		f->whole = mask & IN_CLOSE_WRITE ? CLOSED : mask & IN_MOVED_TO ? MOVED : UNKNOWN;
 	if (mask & IN_CREATE)
 		on_create(s, d, f);
 	else

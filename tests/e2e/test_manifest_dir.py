@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
@@ -146,6 +147,58 @@ def a_new_file_is_written_in_two_halves():
             file.write(whole[2000:])
         wait(d, "p", "2" * 5000)
         check("p.yaml" not in d.log(), "a half-written file is complained about in the log")
+
+
+@suite.test
+def a_file_that_is_renamed_or_chmodded_while_it_is_written_is_waited_for():
+    def renamed(d):
+        path = path_of(d, ".p.yaml.new")
+        file = open(path, "w", encoding="utf-8")
+        file.write(whole[:100])
+        file.flush()
+        os.utime(path, (later, later))
+        os.rename(path, path_of(d, "p.yaml"))
+        return file
+
+    def chmodded(d):
+        file = open(path_of(d, "p.yaml"), "w", encoding="utf-8")
+        os.utime(file.fileno(), (later, later))
+        os.fchmod(file.fileno(), 0o400)
+        return file
+
+    later = time.time() + 3600  # so that it was written just now, however long the test takes
+    for begin, value in ((renamed, "2"), (chmodded, "3")):
+        whole = text("p", value)
+        with Daemon() as d:
+            d.put("p.yaml", text("p", "1"))
+            with Untouched(d, "p"):
+                file = begin(d)
+            check_eq(problems(d), [], "problems with a part of a file")
+            file.seek(0)
+            file.write(whole)
+            file.close()
+            wait(d, "p", value)
+
+
+@suite.test
+def a_file_of_another_user_is_waited_for_until_it_is_closed_or_renamed():
+    later = time.time() + 3600
+    with Daemon() as d:
+        with open(path_of(d, "p.yaml"), "w", encoding="utf-8") as file:
+            file.write(text("p")[:100])
+            file.flush()
+            os.utime(file.fileno(), (later, later))
+            os.fchown(file.fileno(), 1000, 1000)
+            d.marker()
+            check_eq(problems(d), [], "problems with half a file")
+            file.write(text("p")[100:])
+        wait(d, "p")
+        write(path_of(d, ".q"), text("q"))
+        os.utime(path_of(d, ".q"), (later, later))
+        os.chown(path_of(d, ".q"), 1000, 1000)
+        os.rename(path_of(d, ".q"), path_of(d, "q.yaml"))
+        d.marker()
+        check_in("q", [s["name"] for s in d.secrets()], "Secrets of what was renamed")
 
 
 @suite.test
