@@ -13,8 +13,10 @@ static void handout_free(struct sv_handout *h)
 
 	if (!h)
 		return;
-	for (i = 0; i < h->n_secrets; i++)
+	for (i = 0; i < h->n_secrets; i++) {
 		free(h->secrets[i].name);
+		free(h->secrets[i].uid);
+	}
 	free(h->secrets);
 	free(h->ns);
 	free(h->pod);
@@ -45,8 +47,11 @@ static struct sv_handout *make(const struct sv_desired *d, enum sv_origin origin
 		h->secrets[i].name = strdup(env->secrets[i].name);
 		h->secrets[i].generation = there ? s->generation : 0;
 		h->secrets[i].serial = there ? s->serial : 0;
+		h->secrets[i].uid = strdup(there ? env->secrets[i].secret->uid : "");
+		if (there)
+			h->secrets[i].digest = env->secrets[i].secret->digest;
 		h->n_secrets++;
-		if (!h->secrets[i].name)
+		if (!h->secrets[i].name || !h->secrets[i].uid)
 			break;
 	}
 	if (h->key && h->ns && h->pod && h->secrets && i == env->n_secrets)
@@ -77,18 +82,26 @@ const struct sv_handout *sv_handouts_get(const struct sv_handouts *h, const char
 	return sv_strmap_get_pair(&h->items, uid, container);
 }
 
+bool sv_handout_secret_is_stale(const struct sv_handout *h, size_t i, const struct sv_desired *d)
+{
+	const struct sv_desired_secret *s =
+		sv_desired_secret(d, h->origin, h->ns, h->secrets[i].name);
+	const struct sv_secret *now = s ? s->secret : NULL;
+
+	if (!sv_desired_is_known(d, h->origin, s) || (now ? s->serial : 0) == h->secrets[i].serial)
+		return false;
+	/* One that nobody needed meanwhile was forgotten, and read again as something new. */
+	return !now || !*h->secrets[i].uid || strcmp(now->uid, h->secrets[i].uid) != 0 ||
+	       !sv_digest_equal(&now->digest, &h->secrets[i].digest);
+}
+
 bool sv_handout_is_stale(const struct sv_handout *h, const struct sv_desired *d)
 {
 	size_t i;
 
-	for (i = 0; i < h->n_secrets; i++) {
-		const struct sv_desired_secret *s =
-			sv_desired_secret(d, h->origin, h->ns, h->secrets[i].name);
-
-		if (sv_desired_is_known(d, h->origin, s) &&
-		    (s && s->secret ? s->serial : 0) != h->secrets[i].serial)
+	for (i = 0; i < h->n_secrets; i++)
+		if (sv_handout_secret_is_stale(h, i, d))
 			return true;
-	}
 	return false;
 }
 

@@ -18,6 +18,8 @@ struct sv_handout {
 	struct {
 		char *name;
 		uint64_t generation, serial; /* 0: the Secret was not there */
+		char *uid;                   /* "" where its source has none */
+		struct sv_digest digest;     /* if it was there */
 	} * secrets;
 	size_t n_secrets;
 };
@@ -34,6 +36,8 @@ const struct sv_handout *sv_handouts_get(const struct sv_handouts *h, const char
 					 const char *container);
 /* A Secret it was made from has changed since, has gone, or has come; as far as anybody watches it. */
 bool sv_handout_is_stale(const struct sv_handout *h, const struct sv_desired *d);
+/* The same of one of them, @i < n_secrets. */
+bool sv_handout_secret_is_stale(const struct sv_handout *h, size_t i, const struct sv_desired *d);
 /* Does it depend on this Secret? */
 bool sv_handout_uses(const struct sv_handout *h, enum sv_origin origin, const char *ns,
 		     const char *secret);

@@ -328,9 +328,7 @@ static struct json_object *environment_of(const struct sv_desired *d, const stru
 		if (sv_desired_is_known(d, h->origin, now)) {
 			sv_json_int(s, "currentGeneration",
 				    now && now->secret ? (int64_t)now->generation : 0);
-			sv_json_bool(s, "stale",
-				     (now && now->secret ? now->serial : 0) !=
-					     h->secrets[i].serial);
+			sv_json_bool(s, "stale", sv_handout_secret_is_stale(h, i, d));
 		} else { /* no volume needs it: read for the environment, and not watched */
 			sv_json_text(s, "currentGeneration", NULL);
 			sv_json_bool(s, "stale", false);

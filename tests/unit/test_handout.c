@@ -135,6 +135,44 @@ START_TEST(a_secret_that_goes_or_comes_makes_it_stale)
 }
 END_TEST
 
+/* What a server's Secret is like is known only while somebody needs it. */
+static void put_read(const char *uid, const char *value)
+{
+	sv_autofree char *text =
+		sv_asprintf("metadata: {name: s, uid: %s}\nstringData: {k: \"%s\"}\n", uid, value);
+	sv_autosecret struct sv_secret *s = t_secret_yaml(text);
+
+	sv_desired_forget_secret(&d, SV_ORIGIN_API, "default", "s");
+	ck_assert_int_eq(sv_desired_put_secret(&d, SV_ORIGIN_API, s, 2000), 0);
+}
+
+START_TEST(a_secret_that_was_forgotten_and_read_again_makes_nothing_stale)
+{
+	static const struct sv_env_opts opts;
+	sv_autopod struct sv_pod *p =
+		t_pod_yaml("metadata: {name: p, uid: u}\nspec:\n  containers:\n"
+			   "  - {name: c, image: i, envFrom: [{secretRef: {name: s}}]}\n");
+	const struct sv_container *c = sv_pod_container(p, "c");
+	sv_autoenv struct sv_env *env = NULL;
+
+	d.expected[SV_ORIGIN_API] = d.by_secret[SV_ORIGIN_API] = true;
+	sv_desired_set_synced(&d, SV_ORIGIN_API);
+	put_read("one", "1");
+	ck_assert_int_eq(sv_desired_env(&d, SV_ORIGIN_API, p, c, &opts, &env, NULL), 0);
+	ck_assert_int_eq(sv_handouts_note(&h, &d, SV_ORIGIN_API, p, c, env, 1), 0);
+	sv_desired_forget_secret(&d, SV_ORIGIN_API, "default", "s");
+	ck_assert(!is_stale("c")); /* nobody knows */
+	put_read("one", "1");
+	ck_assert(!is_stale("c"));
+	put_read("one", "2");
+	ck_assert(is_stale("c"));
+	put_read("one", "1"); /* as it was */
+	ck_assert(!is_stale("c"));
+	put_read("two", "1"); /* another Secret with the same bytes */
+	ck_assert(is_stale("c"));
+}
+END_TEST
+
 START_TEST(what_uses_no_secret_is_never_stale)
 {
 	hand_out(pod, "plain", 1);
@@ -187,6 +225,7 @@ T_SUITE(handout)
 	T_TEST(a_change_makes_it_stale_until_it_is_handed_out_again);
 	T_TEST(secrets_of_others_make_nothing_stale);
 	T_TEST(a_secret_that_goes_or_comes_makes_it_stale);
+	T_TEST(a_secret_that_was_forgotten_and_read_again_makes_nothing_stale);
 	T_TEST(what_uses_no_secret_is_never_stale);
 	T_TEST(who_uses_a_secret_is_known);
 	T_TEST(a_pod_that_is_gone_is_forgotten_with_all_its_containers);
