@@ -1039,6 +1039,14 @@ void sv_source_dir_configure(struct sv_source *source, const struct sv_config *c
 	s->decode.strict_env_names = config->strict_env_names;
 }
 
+/* It is the directory above that tells when one comes: a name alone has none. */
+static char *make_absolute(const char *path)
+{
+	sv_autofree char *here = *path == '/' ? NULL : getcwd(NULL, 0);
+
+	return here ? sv_asprintf("%s/%s", here, path) : strdup(path);
+}
+
 static int add_dirs(struct source_dir *s, const struct sv_config *config)
 {
 	size_t i;
@@ -1051,7 +1059,7 @@ static int add_dirs(struct source_dir *s, const struct sv_config *config)
 		size_t n;
 
 		*d = (struct dir){ .fd = -1, .wd = -1, .above_wd = -1 };
-		d->path = strdup(config->manifest_dirs.items[i]);
+		d->path = make_absolute(config->manifest_dirs.items[i]);
 		if (!d->path)
 			return -ENOMEM;
 		for (n = strlen(d->path); n > 1 && d->path[n - 1] == '/'; n--)

@@ -405,6 +405,24 @@ def missing_at_start_and_made_later():
 
 
 @suite.test
+def a_relative_path_is_meant_from_where_the_daemon_was_started():
+    with Daemon(start=False, n_manifest_dirs=0) as d:
+        d.args = ["--manifest-dir", "relative"]
+        d.wrapper = ["env", "-C", d.home]
+        path = os.path.join(d.home, "relative")
+        d.start(wait_ready=False)
+        d.wait_alive()
+        os.mkdir(path, 0o700)
+        write(os.path.join(path, "p.yaml"), text("p"))
+        wait(d, "p")
+        check_eq([s["name"] for s in d.status()["sources"]], [path], "name of the source")
+        os.rename(path, path + ".old")
+        os.mkdir(path, 0o700)
+        write(os.path.join(path, "q.yaml"), text("q"))
+        wait(d, "q")
+
+
+@suite.test
 def a_file_in_the_place_of_the_directory():
     with Daemon() as d:
         d.put("p.yaml", text("p"))
