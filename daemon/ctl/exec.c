@@ -58,8 +58,10 @@ static int decide(struct gate *g, int result, char *text)
 
 static char *about_volume(struct json_object *v)
 {
-	return sv_text("volume %s is %s: %s", sv_str(v, "name"), sv_str(v, "state"),
-		       sv_str(v, "message"));
+	const char *message = sv_str(v, "message");
+
+	return sv_text("volume %s is %s%s%s", sv_str(v, "name"), sv_str(v, "state"),
+		       *message ? ": " : "", message);
 }
 
 /* Every mounted volume must be there; a refused one ends the waiting, as it may last for ever. */

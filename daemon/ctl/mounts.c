@@ -239,6 +239,9 @@ static int find_container(const struct sv_target *pod, char **ret)
 
 		if (!sv_target_has(pod, p))
 			continue;
+		if (!sv_member(p, "containers")) /* its volumes are all that is known of it */
+			return sv_fail(SV_EXIT_NOT_PUBLISHED, "pod %s is %s", pod->name,
+				       sv_str(p, "state"));
 		for (j = 0; j < sv_count(p, "containers"); j++) {
 			struct json_object *c = sv_element(p, "containers", j);
 

@@ -254,6 +254,7 @@ static const struct sv_actual *walk_next(struct pod_walk *w)
 
 struct pod_counts {
 	int64_t wanted, ready, removing;
+	int64_t unclaimed; /* found at the start: whether they are wanted, no source has said yet */
 };
 
 static struct json_object *volumes_of(const struct sv_actuals *s, const char *uid,
@@ -279,6 +280,7 @@ static struct json_object *volumes_of(const struct sv_actuals *s, const char *ui
 		counts->removing += a->state == SV_STATE_REMOVING;
 		counts->wanted += a->state != SV_STATE_REMOVING && a->state != SV_STATE_UNUSED;
 		counts->ready += a->state == SV_STATE_PUBLISHED;
+		counts->unclaimed += a->mounted && a->origin < 0 && a->state == SV_STATE_PENDING;
 	}
 	return list;
 }
@@ -288,12 +290,13 @@ static struct json_object *make_pod(const char *ns, const char *name, const char
 				    bool gone, int64_t created_ms)
 {
 	struct json_object *o = json_object_new_object(), *volumes;
-	struct pod_counts n = { 0, 0, 0 };
+	struct pod_counts n = { 0, 0, 0, 0 };
 	const char *state;
 
 	if (!o)
 		return NULL;
 	volumes = volumes_of(s, uid, &n);
+	gone = gone && n.unclaimed == 0;
 	state = gone || (terminated && n.removing > 0) ? "Removing" :
 		terminated                             ? "Terminated" :
 		n.ready == n.wanted                    ? "Ready" :

@@ -32,7 +32,7 @@ struct json_object *sv_status_volume(const struct sv_desired *d, const struct sv
 struct json_object *sv_status_pod(const struct sv_desired *d, const struct sv_actuals *s,
 				  const struct sv_handouts *handouts,
 				  const struct sv_desired_pod *p);
-/* A Pod of which only volumes that are being taken down are left. */
+/* A Pod of which only volumes are known: they are being taken down, or wait for the sources' word. */
 struct json_object *sv_status_gone_pod(const struct sv_actuals *s, const struct sv_actual *a);
 struct json_object *sv_status_secret(const struct sv_desired_secret *s);
 struct json_object *sv_status_problem(const struct sv_problem *p);

@@ -961,6 +961,26 @@ def connected(pid):
 
 
 @suite.test
+def a_daemon_that_has_not_read_its_sources_yet_is_waited_for():
+    objects = (secret("s", {"k": "v"}), pod("p", [("v", "/mnt")]))
+    with daemon_with(*objects) as d:
+        d.stop()
+        away = d.manifest_dir + ".away"
+        os.rename(d.manifest_dir, away)
+        d.start(wait_ready=False)
+        d.wait_alive()
+        d.wait_problem("SourceUnavailable")
+        check_fails(d, 5, "p", "--no-wait", "--", "true", texts=["volume v is Pending\n"])
+        mounts = d.ctl("mounts", "p")
+        check_eq((mounts.returncode, mounts.stdout, mounts.stderr),
+                 (5, "", "Error: pod p is NotReady\n"), "mounts")
+        with Child(d, "p", "--", "cat", "/mnt/k") as child:
+            poll_until(lambda: connected(child.process.pid), "the client's connection")
+            os.rename(away, d.manifest_dir)
+            check_eq((child.end(), child.process.stdout.read()), (0, "v"), "the command")
+
+
+@suite.test
 def without_a_daemon_it_is_3():
     with daemon_with(pod("p", volumes={})) as d:
         d.stop()

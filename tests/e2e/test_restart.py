@@ -473,6 +473,8 @@ def nothing_is_removed_before_the_manifests_have_been_read():
         check_eq(d.client.get("/readyz")[0], 503, "readiness without manifests")
         check_eq({(v["pod"], v["state"]) for v in d.volumes()},
                  {("p", "Pending"), ("q", "Pending")}, "volumes")
+        check_eq({(x["name"], x["state"]) for x in d.pods()},
+                 {("p", "NotReady"), ("q", "NotReady")}, "Pods of which nobody has said anything")
         for v in (p, q):
             check_eq(content(v), b"1", "content without manifests")
         os.rename(away, d.manifest_dir)
