@@ -2,10 +2,12 @@
 /* secretvolctl - asks secretvold what it does, or shows offline what it would do */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api.h"
 
@@ -112,20 +114,26 @@ bool sv_flush(void)
 	return fflush(stdout) == 0 && !ferror(stdout);
 }
 
+static bool reader_is_gone(void)
+{
+	struct pollfd fd = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLERR | POLLHUP));
+}
+
 /* A reader who has seen enough is no failure of ours; a full disk is. */
 static int finish(int code)
 {
 	int err;
 
 	errno = 0;
-	if (!sv_flush() || fclose(stdout) != 0) {
-		err = errno;
-		if (err == EPIPE || err == 0)
-			return code;
-		return sv_fail(SV_EXIT_FAILED, "cannot write to standard output: %s",
-			       strerror(err));
-	}
-	return code;
+	if (sv_flush() && fclose(stdout) == 0)
+		return code;
+	err = errno; /* 0: a write failed before, and nothing was left to be written now */
+	if (err == EPIPE || (err == 0 && reader_is_gone()))
+		return code;
+	return sv_fail(SV_EXIT_FAILED, "cannot write to standard output: %s",
+		       err ? strerror(err) : "some of it is lost");
 }
 
 static const struct sv_verb *find_verb(const char *name)

@@ -316,6 +316,20 @@ def commands_ask_the_same_daemon():
                  r.stdout, "status")
 
 
+@suite.test
+def what_could_not_be_printed_is_a_failure():
+    """Also where it was more than is kept back for the end, or the output goes on."""
+    with daemon(secret("s", {"k%d" % i: "v" for i in range(100)}), pod("p", {"v": "s"})) as d, \
+            open("/dev/full", "w") as full:
+        for args in ("status", "get volumes -o json", "get volumes -w", "status -w", "events -w"):
+            r = subprocess.run([os.path.join(harness.options.build, "secretvolctl")] + args.split(),
+                               env=dict(d.environment(), SECRETVOLD_SOCKET=d.socket_path),
+                               stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
+                               text=True, timeout=harness.DEADLINE_S)
+            check_eq(r.returncode, 1, "exit code of " + args)
+            check_in("Error: cannot write to standard output: ", r.stderr, args)
+
+
 class Watch:
     """secretvolctl status --watch, and what it has printed so far."""
 
