@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "../lib/base/text.h"
+#include "../lib/node/fsutil.h"
 #include "config.h"
 #include "log.h"
 #include "manager.h"
@@ -503,6 +504,7 @@ int main(int argc, char **argv)
 
 	d.argc = argc;
 	d.argv = argv;
+	sv_reserve_standard(); /* libuv will not close a descriptor that has such a number */
 	sv_process_harden();
 	sv_worker_prepare();
 	r = sv_config_read(argc, argv, &d.config, &err);

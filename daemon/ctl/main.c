@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../lib/node/fsutil.h"
 #include "api.h"
 
 #ifndef SV_VERSION
@@ -216,6 +217,7 @@ int main(int argc, char **argv)
 {
 	int r;
 
+	sv_reserve_standard();          /* what is printed must not go to the daemon */
 	(void)signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as EPIPE, see finish() */
 	r = run(argc > 0 ? argc - 1 : 0, argv + 1);
 	sv_api_done();

@@ -19,6 +19,16 @@
 #define DEPTH_MAX 64 /* levels that are held open while a tree is removed */
 #define RACES_MAX 64 /* renames that may come between while one ".." is followed */
 
+void sv_reserve_standard(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0) /* the lowest that is free, so it is this one */
+			(void)open("/dev/null",
+				   (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+}
+
 static int open_how(int dirfd, const char *path, int flags, unsigned long long resolve)
 {
 	struct open_how how = {

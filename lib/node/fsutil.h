@@ -17,6 +17,12 @@
 #include "../base/err.h"
 
 /*
+ * For a program to begin with: what it opens gets no number below 3, be standard input, output or
+ * error closed. They stay useless, and closed to a program that is executed.
+ */
+void sv_reserve_standard(void);
+
+/*
  * Open a path of several elements below a directory: RESOLVE_BENEATH, no links. -EAGAIN: with
  * O_NONBLOCK, somebody has a lease on the file (fcntl(2)).
  */

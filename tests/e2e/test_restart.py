@@ -5,6 +5,7 @@
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -483,6 +484,23 @@ def nothing_is_removed_before_the_manifests_have_been_read():
         check(not os.path.lexists(q["path"]), "the volume of a Pod that is gone is left")
         check_eq(identity(wait(d, "p")), before, "the volume that stays")
         check_tidy(d)
+
+
+@suite.test
+def closed_standard_descriptors_do_no_harm():
+    with Daemon(start=False) as d:
+        put(d, "p", "1")
+        r = subprocess.run(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"] + d.command("--once"),
+                           env=d.environment(), timeout=harness.DEADLINE_S, check=False)
+        check_eq(r.returncode, 0, "exit status")
+        d.start()
+        check_eq(content(wait(d, "p")), b"1", "content")
+        r = subprocess.run(["/bin/sh", "-c", 'exec "$@" <&- >&-', "sh",
+                            os.path.join(harness.options.build, "secretvolctl"), "--socket",
+                            d.socket_path, "get", "volumes", "-w"], stderr=subprocess.PIPE,
+                           text=True, timeout=harness.DEADLINE_S, check=False)
+        check_eq(r.returncode, 1, "exit status of secretvolctl")
+        check_in("cannot write to standard output", r.stderr, "complaint")
 
 
 @suite.test

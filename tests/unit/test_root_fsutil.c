@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../lib/node/fsutil.h"
@@ -25,6 +26,36 @@ static void make_things(void)
 	ck_assert_int_eq(symlinkat("file", t_dirfd, "a/b/link"), 0);
 	ck_assert_int_eq(symlinkat("/etc/passwd", t_dirfd, "a/out"), 0);
 }
+
+/* @closed: bits of standard descriptors. Return: of those, which cannot be used as one would. */
+static int reserve(int closed)
+{
+	int fd, taken = 0;
+
+	for (fd = 0; fd <= 2; fd++)
+		if (closed >> fd & 1)
+			close(fd);
+	sv_reserve_standard();
+	for (fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) == FD_CLOEXEC &&
+		    (fcntl(fd, F_GETFL) & O_ACCMODE) == (fd ? O_RDONLY : O_WRONLY))
+			taken |= 1 << fd;
+	return open("/dev/null", O_RDONLY | O_CLOEXEC) > 2 ? taken : -1;
+}
+
+static const int closed[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+
+START_TEST(standard_descriptors_that_are_closed_are_reserved)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(reserve(closed[_i]) == closed[_i] ? 0 : 1);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
 
 static const struct {
 	const char *path;
@@ -502,6 +533,7 @@ END_TEST
 T_SUITE(fsutil)
 {
 	T_AROUND(t_enter_place, t_leave_place);
+	T_EACH(standard_descriptors_that_are_closed_are_reserved, closed);
 	T_EACH(a_path_is_opened_beneath_and_without_links, paths);
 	T_EACH(a_manifest_is_a_plain_file_inside_its_directory, manifests);
 	T_TEST(a_mountpoint_is_told_and_not_passed);
