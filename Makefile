@@ -98,7 +98,7 @@ objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(DAEMON) $(CTL) $(LIB) $(SOLIB) $(BUILD)/libsecretvol.pc
+all: $(DAEMON) $(CTL) $(LIB) $(SOLIB)
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -125,10 +125,6 @@ $(SOLIB): $(call objs,$(LIB_SRC)) lib/secretvol.map
 	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/secretvol.map -Wl,--as-needed \
 		$(ALL_LDFLAGS) $(filter %.o,$^) $(PKG_LIBS) -o $@
 	$(Q)ln -sf $(@F) $(BUILD)/libsecretvol.so
-
-$(BUILD)/libsecretvol.pc: lib/libsecretvol.pc.in Makefile
-	@mkdir -p $(@D)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' $< >$@
 
 define link
 	$(if $(Q),@echo "  LD      $@")
@@ -258,7 +254,9 @@ install: all
 	install -m 0644 $(LIB) $(SOLIB) $(DESTDIR)$(LIBDIR)
 	ln -sf libsecretvol.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libsecretvol.so
 	install -m 0644 lib/secretvol.h $(DESTDIR)$(INCLUDEDIR)/secretvol.h
-	install -m 0644 $(BUILD)/libsecretvol.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+		lib/libsecretvol.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/libsecretvol.pc
+	chmod 0644 $(DESTDIR)$(LIBDIR)/pkgconfig/libsecretvol.pc
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man1 daemon/ctl/secretvolctl.1
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man5 daemon/secretvold.yaml.5
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 daemon/secretvold.8

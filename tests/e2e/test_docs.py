@@ -251,6 +251,22 @@ def everything_is_installed():
         check_in(name, rules, "make install")
 
 
+@suite.test
+def what_is_installed_knows_where():
+    """PREFIX is told when it is installed, and may not have been when it was built."""
+    with tempfile.TemporaryDirectory() as tree:
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        subprocess.run(["make", "-C", REPO, "-o", "all", "install", "BUILD=" + harness.options.build,
+                        "DESTDIR=" + tree, "PREFIX=/opt/x"], env=env, check=True,
+                       stdout=subprocess.DEVNULL)
+        for name, line in (("lib/pkgconfig/libsecretvol.pc", "libdir=/opt/x/lib"),
+                           ("lib/pkgconfig/libsecretvol.pc", "includedir=/opt/x/include"),
+                           ("lib/systemd/system/secretvold.service",
+                            "ExecStart=/opt/x/sbin/secretvold")):
+            with open(tree + "/opt/x/" + name, encoding="utf-8") as f:
+                check_in(line, f.read().splitlines(), name)
+
+
 # ---- README ----------------------------------------------------------------------------------
 
 
