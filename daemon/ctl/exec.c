@@ -43,6 +43,7 @@ struct gate {
 	bool no_wait;
 	bool exists;
 	bool absent;   /* the daemon has not heard of the pod: if it has just started, it may yet */
+	char *uid;     /* of the pod that is wanted; NULL: there is none */
 	int result;    /* an exit code once it is clear, else -1 */
 	char *text;    /* why not */
 	char *waiting; /* for what, for the text of a time-out */
@@ -94,6 +95,18 @@ static int look_at_pod(struct gate *g, struct json_object *pod)
 	return 0;
 }
 
+/* A pod of which only volumes are left may have a successor of the same name. */
+static bool is_predecessor(struct gate *g, struct json_object *pod)
+{
+	const char *uid = sv_str(pod, "uid");
+
+	if (!sv_member(pod, "containers"))
+		return g->uid && strcmp(g->uid, uid) != 0;
+	free(g->uid);
+	g->uid = sv_text("%s", uid);
+	return false;
+}
+
 static int on_change(void *arg, const char *type, struct json_object *o, struct json_object *line)
 {
 	struct gate *g = arg;
@@ -106,7 +119,7 @@ static int on_change(void *arg, const char *type, struct json_object *o, struct 
 					  sv_text("pod \"%s\" not found in namespace \"%s\"",
 						  g->pod.name, g->pod.ns));
 	}
-	if (!sv_target_has(&g->pod, o))
+	if (!sv_target_has(&g->pod, o) || is_predecessor(g, o))
 		return 0;
 	if (strcmp(type, "DELETED") == 0)
 		return decide(g, SV_EXIT_NOT_FOUND, sv_text("the pod was deleted"));
@@ -130,6 +143,7 @@ static int wait_for_pod(struct gate *g, int64_t timeout_ms)
 	while ((left = end_ms - now_ms()) > 0) {
 		g->result = -1;
 		g->exists = g->absent = false;
+		free(SV_TAKE(g->uid));
 		end = sv_api_watch("/v1/pods?watch=1", (long)left, on_change, g);
 		if (end != SV_WATCH_STOPPED || !g->absent || g->no_wait || sv_api_is_ready())
 			break;
@@ -416,6 +430,7 @@ static int run(int argc, char **argv)
 	sv_target_done(&g.pod);
 	free(g.text);
 	free(g.waiting);
+	free(g.uid);
 	return r;
 }
 

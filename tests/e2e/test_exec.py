@@ -952,6 +952,38 @@ def a_pod_that_goes_ends_the_waiting():
         harness.umount(root)
 
 
+@suite.test
+def a_pod_whose_predecessor_is_still_there_is_waited_for():
+    """Of the same name and another uid; its volume cannot be removed, as something covers it."""
+    def version(uid):
+        made = pod("p", [("v", "/mnt")])
+        made["metadata"]["uid"] = uid
+        return secret("s", {"k": "v"}), made
+
+    root = harness.make_dir("small.", 0o755)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=64,mode=0755", "small", root],
+                   check=True)
+    try:
+        with Daemon(root=root) as d:
+            d.put_objects("p.yaml", *version("a"))
+            path = d.wait_published("default", "p", "v")["path"]
+            subprocess.run(["mount", "--bind", "/etc", path], check=True)
+            with failing(d) as relieve:
+                d.put_objects("p.yaml", *version("b"))
+                poll_until(lambda: {(v["podUid"], v["state"]) for v in d.volumes()} ==
+                           {("a", "Removing"), ("b", "Failed")}, "both volumes")
+                check_fails(d, 5, "p", "--timeout=300ms", "--", "true", texts=("timed out",))
+                with Child(d, "p", "--", "cat", "/mnt/k") as child:
+                    poll_until(lambda: connected(child.process.pid), "the client's connection")
+                    harness.umount(path)
+                    poll_until(lambda: {v["podUid"] for v in d.volumes()} == {"b"}, "the removal")
+                    relieve()
+                    check_eq(child.line(), "v", "once there is room")
+    finally:
+        harness.unmount_below(root)
+        harness.umount(root)
+
+
 def connected(pid):
     try:
         return any(os.readlink("/proc/%d/fd/%s" % (pid, fd)).startswith("socket:")
