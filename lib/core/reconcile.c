@@ -476,9 +476,7 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 	if (w)
 		(void)sv_desired_pin(w, action->plan); /* at worst a deletion shows too early */
 	a->generation = action->current;
-	if (action->changed)
-		a->updated_ms = unix_ms;
-	else if (first)
+	if (action->changed || first) /* the next start finds the same time on disk */
 		a->updated_ms = action->current_ms ? action->current_ms : unix_ms;
 	if (a->published_ms == 0)
 		a->published_ms = action->born_ms ? action->born_ms : a->updated_ms;

@@ -371,6 +371,7 @@ static void note_current(int dirfd, const char *current, struct sv_written *ret)
 {
 	struct stat st;
 
+	ret->made_ms = 0;
 	ret->generation = *current ? number_of(current) : 0;
 	if (*current && fstatat(dirfd, current, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		ret->made_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
@@ -607,7 +608,7 @@ int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 		if (r < 0)
 			sv_err_set(err, r, "cannot remove what is no longer there");
 	}
-	ret->generation = generation;
+	note_current(dirfd, name, ret);
 	return r;
 }
 

@@ -543,6 +543,7 @@ static int publish_new(const struct sv_node *n, struct sv_action *action)
 	if (r == 0)
 		r = sv_atomic_write(mnt, action->plan, action->generation, &w, &action->err);
 	take_written(action, &w);
+	action->born_ms = birth_ms(mnt);
 	if (r < 0)
 		return fault(action, SV_FAULT_WRITE, r);
 	r = attach(n, action, mnt);

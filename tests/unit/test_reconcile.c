@@ -925,8 +925,10 @@ START_TEST(a_volume_that_is_found_is_adopted)
 	put_secret("k=2");
 	action = look_for(SV_ACTION_SYNC);
 	ck_assert_uint_eq(action->generation, 8);
+	action->current_ms = UNIX + now - 3; /* made before it is told of */
 	succeed(action);
 	ck_assert_int_eq(outcome, SV_OUTCOME_UPDATED);
+	ck_assert_int_eq(record()->updated_ms, UNIX + now - 3);
 }
 END_TEST
 

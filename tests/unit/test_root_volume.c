@@ -972,11 +972,20 @@ START_TEST(a_restart_reads_what_a_volume_holds)
 {
 	struct sv_adopted found = { 0 };
 	struct sv_err err = { "" };
+	struct sv_action *a;
+	int64_t born_ms;
 	struct stat st;
 
-	succeeded(sync_keys("a=1"));
-	succeeded(sync_keys("a=2"));
+	a = sync_keys("a=1");
+	ck_assert_int_eq(a->result, 0);
+	born_ms = a->born_ms;
+	sv_action_free(a);
+	a = sync_keys("a=2");
+	ck_assert_int_eq(a->result, 0);
 	ck_assert_int_eq(sv_node_adopt(&node, remember, &found, &err), 0);
+	ck_assert_int_eq(found.current_ms, a->current_ms); /* as it was told before */
+	ck_assert_int_eq(found.born_ms, born_ms);
+	sv_action_free(a);
 	ck_assert_uint_eq(found.generation, 2);
 	ck_assert_uint_eq(found.n_old, 1);
 	ck_assert_int_eq(strncmp(found.old[0].data_dir, "..2", 3), 0);
