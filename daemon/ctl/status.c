@@ -237,6 +237,20 @@ static void show(struct view *v)
 		sv_print_tree(v->status, v->output == OUT_YAML);
 }
 
+/* All of it but when the sources were last heard of: that goes on while nothing changes. */
+static void print_unchanging(struct sv_buf *b, struct json_object *status)
+{
+	sv_autotree struct json_object *copy = NULL;
+	size_t i;
+
+	if (json_object_deep_copy(status, &copy, NULL) < 0)
+		sv_no_memory();
+	for (i = 0; i < sv_count(copy, "sources"); i++)
+		if (json_object_is_type(sv_element(copy, "sources", i), json_type_object))
+			json_object_object_del(sv_element(copy, "sources", i), "lastSync");
+	sv_print_json(b, copy, false);
+}
+
 static int load_again(void *arg, char **key)
 {
 	struct view *v = arg;
@@ -248,7 +262,7 @@ static int load_again(void *arg, char **key)
 	r = load(v);
 	if (r)
 		return r;
-	sv_print_json(&b, v->status, false);
+	print_unchanging(&b, v->status);
 	for (i = 0; i < sv_count(v->volumes, "items"); i++) {
 		struct json_object *o = sv_element(v->volumes, "items", i);
 

@@ -4,16 +4,19 @@
 
 import contextlib
 import fcntl
+import http.server
 import json
 import os
 import pty
 import re
 import select
 import signal
+import socketserver
 import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -410,6 +413,48 @@ def watching_as_json_is_an_object_a_line():
         d.put_objects("s.yaml", secret("s", {"k": "1"}))
         seen = w.wait_for(rb'"Published":1[^\n]*\n')
         check_eq({json.loads(line)["kind"] for line in seen.splitlines()}, {"Status"}, "lines")
+
+
+class Quiet(http.server.BaseHTTPRequestHandler):
+    """A daemon where nothing happens but that its source is heard of; the third time it is busy."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        if "watch" in self.path:
+            self.wfile.write(b'{"type":"SYNCED","object":{}}\n')
+            self.rfile.read(1)  # until the client goes
+            return
+        self.server.asked += 1
+        status = {"kind": "Status", "ready": self.server.asked < 3, "counts": {"states": {}},
+                  "sources": [{"synced": True, "lastSync": "2026-01-01T00:00:%02dZ" %
+                                                           self.server.asked}]}
+        self.wfile.write(json.dumps(status).encode())
+
+
+class QuietDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+    asked = 0
+
+    def environment(self):
+        return dict(os.environ)
+
+
+@suite.test
+def watching_prints_nothing_while_nothing_changes():
+    path = harness.make_dir("quiet.") + "/socket"
+    with QuietDaemon(path, Quiet) as d:
+        d.socket_path = path
+        threading.Thread(target=d.serve_forever, daemon=True).start()
+        with Watch(d, "-o", "json") as w:
+            seen = w.wait_for(rb'"ready":false[^\n]*\n')
+        check_eq([json.loads(line)["ready"] for line in seen.splitlines()], [True, False],
+                 "what was printed")
+        d.shutdown()
 
 
 @suite.test
