@@ -41,6 +41,7 @@ extern char **environ;
 struct gate {
 	struct sv_target pod;
 	bool no_wait;
+	bool reached; /* a daemon has answered */
 	bool exists;
 	bool absent;   /* the daemon has not heard of the pod: if it has just started, it may yet */
 	char *uid;     /* of the pod that is wanted; NULL: there is none */
@@ -112,6 +113,7 @@ static int on_change(void *arg, const char *type, struct json_object *o, struct 
 	struct gate *g = arg;
 
 	(void)line;
+	g->reached = true;
 	if (strcmp(type, "SYNCED") == 0) {
 		g->absent = !g->exists;
 		return g->exists ? 0 :
@@ -135,6 +137,17 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Is there more to hear of the pod? A daemon that starts may not know it yet; one that goes comes back. */
+static bool goes_on(struct gate *g, enum sv_watch_end end)
+{
+	g->reached = g->reached || end == SV_WATCH_ENDED;
+	if (g->no_wait)
+		return false;
+	if (end == SV_WATCH_STOPPED)
+		return g->absent && !sv_api_is_ready();
+	return end == SV_WATCH_ENDED || (end == SV_WATCH_UNREACHABLE && g->reached);
+}
+
 static int wait_for_pod(struct gate *g, int64_t timeout_ms)
 {
 	int64_t end_ms = now_ms() + timeout_ms, left;
@@ -145,10 +158,11 @@ static int wait_for_pod(struct gate *g, int64_t timeout_ms)
 		g->exists = g->absent = false;
 		free(SV_TAKE(g->uid));
 		end = sv_api_watch("/v1/pods?watch=1", (long)left, on_change, g);
-		if (end != SV_WATCH_STOPPED || !g->absent || g->no_wait || sv_api_is_ready())
+		if (!goes_on(g, end))
 			break;
 		(void)poll(NULL, 0, PAUSE_MS);
-		end = SV_WATCH_TIMEOUT;
+		if (end == SV_WATCH_STOPPED)
+			end = SV_WATCH_TIMEOUT;
 	}
 	if (end == SV_WATCH_STOPPED)
 		return g->result ? sv_fail((enum sv_exit)g->result, "cannot start %s/%s: %s",

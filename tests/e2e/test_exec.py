@@ -993,7 +993,7 @@ def connected(pid):
 
 
 @suite.test
-def a_daemon_that_has_not_read_its_sources_yet_is_waited_for():
+def a_daemon_that_has_not_read_its_sources_yet_or_restarts_is_waited_for():
     objects = (secret("s", {"k": "v"}), pod("p", [("v", "/mnt")]))
     with daemon_with(*objects) as d:
         d.stop()
@@ -1001,13 +1001,16 @@ def a_daemon_that_has_not_read_its_sources_yet_is_waited_for():
         os.rename(d.manifest_dir, away)
         d.start(wait_ready=False)
         d.wait_alive()
-        d.wait_problem("SourceUnavailable")
-        check_fails(d, 5, "p", "--no-wait", "--", "true", texts=["volume v is Pending\n"])
-        mounts = d.ctl("mounts", "p")
-        check_eq((mounts.returncode, mounts.stdout, mounts.stderr),
-                 (5, "", "Error: pod p is NotReady\n"), "mounts")
         with Child(d, "p", "--", "cat", "/mnt/k") as child:
-            poll_until(lambda: connected(child.process.pid), "the client's connection")
+            poll_until(lambda: 'watchers{topic="pods"} 1\n' in d.client.get("/metrics")[1],
+                       "the client's watch")
+            d.stop()
+            d.start(wait_ready=False)
+            d.wait_alive()
+            check_fails(d, 5, "p", "--no-wait", "--", "true", texts=["volume v is Pending\n"])
+            mounts = d.ctl("mounts", "p")
+            check_eq((mounts.returncode, mounts.stdout, mounts.stderr),
+                     (5, "", "Error: pod p is NotReady\n"), "mounts")
             os.rename(away, d.manifest_dir)
             check_eq((child.end(), child.process.stdout.read()), (0, "v"), "the command")
 
