@@ -844,18 +844,20 @@ void sv_manager_handed_out(struct sv_manager *m, const struct sv_desired_pod *p,
 	m->metrics.environments++;
 }
 
-static void look_at_all(struct sv_manager *m, bool unwanted_only)
+/* @to_go_only: those that are to have no volume, also as no container mounts it. */
+static void look_at_all(struct sv_manager *m, bool to_go_only)
 {
 	size_t i;
 
 	for (i = 0; i < m->actuals.records.n; i++) {
 		struct sv_actual *a = m->actuals.records.entries[i].value;
-		bool wanted = sv_desired_wanted(&m->desired, a->id) != NULL;
+		const struct sv_wanted *w = sv_desired_wanted(&m->desired, a->id);
+		bool stays = w && w->used;
 
-		if (wanted && unwanted_only)
+		if (stays && to_go_only)
 			continue;
 		a->input = true;
-		sv_actuals_enqueue(&m->actuals, a, !wanted);
+		sv_actuals_enqueue(&m->actuals, a, !stays);
 	}
 	m->dirty = true;
 }
@@ -865,7 +867,7 @@ void sv_manager_set_synced(struct sv_manager *m, enum sv_origin origin)
 	if (m->desired.synced[origin])
 		return;
 	sv_desired_set_synced(&m->desired, origin);
-	look_at_all(m, true); /* what nobody wants may go now */
+	look_at_all(m, true); /* it may go now */
 }
 
 void sv_manager_set_opts(struct sv_manager *m, const struct sv_reconcile_opts *opts)

@@ -504,6 +504,25 @@ def closed_standard_descriptors_do_no_harm():
 
 
 @suite.test
+def what_no_container_mounts_any_more_goes_when_the_manifests_have_been_read():
+    with Daemon(n_manifest_dirs=2) as d:
+        put(d, "p", "1")
+        v = wait(d, "p")
+        d.stop()
+        put(d, "p", "1", mount=False)
+        second = d.manifest_dirs[1]
+        os.rmdir(second)
+        d.start(wait_ready=False)
+        d.wait_alive()
+        d.wait_volume("default", "p", "v", in_state("Pending"))
+        check_eq(content(v), b"1", "content while a directory is missing")
+        os.mkdir(second, 0o700)
+        d.wait_ready()
+        d.wait_volume("default", "p", "v", in_state("Unused"))
+        check(not os.path.lexists(v["path"]), "the volume is left")
+
+
+@suite.test
 def an_unusable_root_is_refused():
     with Daemon(start=False) as d:
         os.chmod(d.root, 0o777)
