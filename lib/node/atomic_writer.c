@@ -110,15 +110,24 @@ static bool starts_element(const struct sv_plan *plan, size_t i)
 	return first_element(before) != n || strncmp(before, path, n) != 0;
 }
 
-/* Does a link of this name belong to a file of the plan? */
+/* Does a link of this name belong to a file of the plan? Files stand in the order of first elements. */
 static bool is_planned_link(const struct sv_plan *plan, const char *name)
 {
-	size_t i, n = strlen(name);
+	size_t n = strlen(name), lo = 0, hi = plan->n_files;
 
-	for (i = 0; i < plan->n_files; i++)
-		if (first_element(plan->files[i].path) == n &&
-		    strncmp(plan->files[i].path, name, n) == 0)
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const char *path = plan->files[mid].path;
+		size_t m = first_element(path);
+		int r = memcmp(path, name, m < n ? m : n);
+
+		if (r == 0 && m == n)
 			return !is_mountpoint(plan, name, n);
+		if (r < 0 || (r == 0 && m < n))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
 	return false;
 }
 

@@ -461,6 +461,37 @@ static const char *const damages[] = {
 	"rm -f ..data/a && /usr/bin/python3 -c 'import socket as s; s.socket(s.AF_UNIX).bind(\"..data/a\")'",
 };
 
+/* First elements that begin alike, with bytes on either side of '/'. */
+START_TEST(one_link_is_stale_among_many_that_are_not)
+{
+	static const char *const paths[] = { "a/x", "a!", "a-b", "a.b/y", "a0",
+					     "ab",  "A",  "z/z", "zz",    "\xc3\xa9" };
+	size_t gone, i;
+
+	for (gone = 0; gone < SV_ARRAY_SIZE(paths); gone++) {
+		sv_autoplan struct sv_plan *all = NULL, *rest = NULL;
+		sv_autobuf struct sv_buf items = { 0 }, others = { 0 };
+		sv_autofree char *element = strdup(paths[gone]);
+		struct stat st;
+
+		element[strcspn(element, "/")] = '\0';
+		for (i = 0; i < SV_ARRAY_SIZE(paths); i++) {
+			sv_buf_printf(&items, "k:%s ", paths[i]);
+			if (i != gone)
+				sv_buf_printf(&others, "k:%s ", paths[i]);
+		}
+		all = make_plan("k=1", items.ptr, "", -1);
+		rest = make_plan("k=1", others.ptr, "", -1);
+		write_plan(all);
+		ck_assert_int_eq(check(all), 1);
+		ck_assert_int_eq(fstatat(t_dirfd, element, &st, AT_SYMLINK_NOFOLLOW), 0);
+		write_plan(rest);
+		ck_assert_int_eq(check(rest), 1);
+		ck_assert_int_eq(fstatat(t_dirfd, element, &st, AT_SYMLINK_NOFOLLOW), -1);
+	}
+}
+END_TEST
+
 START_TEST(damage_is_seen_and_put_right)
 {
 	sv_autoplan struct sv_plan *plan =
@@ -715,6 +746,7 @@ T_SUITE(atomic_writer)
 	T_TEST(large_and_binary_values_arrive_whole);
 	T_TEST(what_is_as_planned_is_seen_as_such);
 	T_EACH(damage_is_seen_and_put_right, damages);
+	T_TEST(one_link_is_stale_among_many_that_are_not);
 	T_TEST(a_leftover_of_a_switch_is_no_obstacle);
 	T_TEST(a_leftover_generation_is_listed_and_removed);
 	T_TEST(no_more_generations_are_listed_than_we_leave);
