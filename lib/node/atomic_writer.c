@@ -585,12 +585,10 @@ static int set_root(int dirfd, const struct sv_plan *plan, struct sv_err *err)
 int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 		    struct sv_written *ret, struct sv_err *err)
 {
-	char name[SV_DATA_DIR_MAX], before[SV_DATA_DIR_MAX];
+	char name[SV_DATA_DIR_MAX];
 	size_t stale = 0;
 	int r = make_name(generation, name);
 
-	if (r == 0)
-		r = read_current(dirfd, before);
 	if (r < 0)
 		return sv_err_set(err, r, "cannot prepare a new generation");
 	r = set_root(dirfd, plan, err);
@@ -612,7 +610,7 @@ int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 	if (r == 0)
 		r = make_links(dirfd, plan, err);
 	sv_written_done(ret);
-	if (r == 0 && *before) { /* a fresh volume has nothing old in it */
+	if (r == 0) {
 		r = scan_root(dirfd, plan, name, true, &stale, ret);
 		if (r < 0)
 			sv_err_set(err, r, "cannot remove what is no longer there");

@@ -584,10 +584,6 @@ static int publish_over(const struct sv_node *n, struct sv_action *action, int t
 		sv_written_done(&w);
 		return fault(action, SV_FAULT_WRITE, r);
 	}
-	if (w.n_old == 0) { /* it had lost its ..data: all that was seen before is old */
-		w.old = SV_TAKE(action->old);
-		w.n_old = action->n_old;
-	}
 	take_written(action, &w);
 	action->changed = true;
 	return 0;

@@ -449,6 +449,7 @@ static const char *const damages[] = {
 	"touch ..data/d/extra",
 	"mkdir ..data/extra",
 	"ln -s ..data/stale stale", /* a stale link (R42) */
+	"ln -s ..data/stale stale && rm ..data",
 	"rm -rf ..data/d",
 	"rmdir n/m", /* a nested mountpoint */
 	"rmdir n/m n && ln -s ..data/n n",
