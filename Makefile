@@ -143,8 +143,8 @@ $(KUBE_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/uni
 	$(call link,$(shell pkg-config --libs check))
 # System calls that tests/fault makes fail; allocations it catches by itself.
 FAULT_CALLS := openat open syscall mkdirat mkdir unlinkat symlinkat readlinkat __readlinkat_chk renameat \
-               read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fsconfig \
-               fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom \
+               read write fchmod fchown fstat fstatat fstatfs statx fdopendir readdir close fsopen fspick \
+               fsconfig fsmount mount_setattr move_mount open_tree umount2 fsetxattr fgetxattr getrandom \
                mnt_table_parse_file accept4 socket bind listen getsockopt lstat chmod unlink fcntl inotify_init1 \
                inotify_add_watch uv_queue_work uv_poll_init unshare mount mknodat ftruncate \
                renameat2 flock faccessat realpath dup fchmodat fchownat chdir fchdir connect poll getsockname \

@@ -326,6 +326,7 @@ static const int allowed[] = {
 	SCMP_SYS(fgetxattr),
 	/* mounts */
 	SCMP_SYS(fsopen),
+	SCMP_SYS(fspick),
 	SCMP_SYS(fsconfig),
 	SCMP_SYS(fsmount),
 	SCMP_SYS(move_mount),

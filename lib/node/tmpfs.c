@@ -238,6 +238,26 @@ int sv_tmpfs_open_rw(int target_fd, struct sv_err *err)
 	return r;
 }
 
+int sv_tmpfs_grow(int fd, size_t size)
+{
+	sv_autoclose int fs = -1;
+	struct statfs now;
+	char text[32];
+	int r;
+
+	if (fstatfs(fd, &now) < 0)
+		return -errno;
+	if (now.f_type != TMPFS_MAGIC || now.f_blocks == 0 ||
+	    now.f_blocks >= size / (size_t)now.f_bsize)
+		return 0;
+	fs = fspick(fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+	if (fs < 0)
+		return -errno;
+	(void)snprintf(text, sizeof(text), "%zu", size);
+	r = set_string(fs, "size", text);
+	return r == 0 && fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0 ? -errno : r;
+}
+
 int sv_tmpfs_is_mount(int fd)
 {
 	struct statx st;

@@ -59,6 +59,9 @@ int sv_tmpfs_attach_again(int volume_fd, int target_fd, struct sv_err *err);
 /* A private, writable view of an attached volume. Return: a descriptor of its root. */
 int sv_tmpfs_open_rw(int target_fd, struct sv_err *err);
 
+/* Let the tmpfs of an attached volume hold so many bytes, if it does not yet. ramfs holds any. */
+int sv_tmpfs_grow(int fd, size_t size);
+
 /**
  * sv_tmpfs_is_volume() - is this the root of the mount that was made for a volume?
  * @id: sv_tmpfs_opts.id

@@ -575,6 +575,7 @@ static int publish_over(const struct sv_node *n, struct sv_action *action, int t
 		r = dirfd = sv_tmpfs_open_rw(target, &action->err);
 	if (r < 0)
 		return fault(action, SV_FAULT_MOUNT, r);
+	(void)sv_tmpfs_grow(dirfd, room(action)); /* if it lacks room then, writing tells */
 	r = action->medium == SV_MEDIUM_RAMFS ? check_room(action, dirfd) : 0;
 	if (action->generation <= action->current) /* adopted: the name knows the number */
 		action->generation = action->current + 1;

@@ -24,7 +24,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
 from harness import (Daemon, check, check_eq, check_in, in_state, manifest,  # noqa: E402
-                     pod, poll_until, secret)
+                     newer_than, pod, poll_until, secret)
 
 suite = harness.Suite("limits")
 
@@ -237,6 +237,31 @@ def secrets_and_volumes_have_sizes():
         check_eq(v["reason"], "TooLarge", "reason")
         check_in("volume of 2097152 bytes is over the limit of 2097151 bytes", v["message"],
                  "message")
+
+
+@suite.test
+def a_volume_gets_the_room_of_a_limit_that_is_raised():
+    config = os.path.join(harness.make_dir("config."), "c.yaml")
+
+    def limit(text):
+        with open(config, "w", encoding="ascii") as f:
+            f.write("volumeSizeLimit: %s\n" % text)
+
+    def put(d, letter):
+        d.put_objects("p.yaml", secret("s", {"k": letter * 900000}), pod("p", {"v": "s"}))
+
+    limit("64Ki")
+    with Daemon(args=["--config", config]) as d:
+        d.put_objects("p.yaml", secret("s", {"k": "1"}), pod("p", {"v": "s"}))
+        d.wait_published("default", "p", "v")
+        put(d, "x")
+        v = d.wait_volume("default", "p", "v", in_state("Stale"))
+        check_eq(v["reason"], "TooLarge", "reason")
+        limit("4Mi")
+        d.signal(signal.SIGHUP)
+        d.wait_volume("default", "p", "v", newer_than(1))
+        put(d, "y")  # beside what is there
+        d.wait_volume("default", "p", "v", newer_than(2))
 
 
 # ---- requests ----------------------------------------------------------------------------------

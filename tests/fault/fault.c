@@ -56,6 +56,7 @@ enum function {
 	F_READDIR,
 	F_CLOSE,
 	F_FSOPEN,
+	F_FSPICK,
 	F_FSCONFIG,
 	F_FSMOUNT,
 	F_MOUNT_SETATTR,
@@ -138,6 +139,7 @@ static const struct {
 	[F_READDIR] = { "readdir", { EIO, ENOMEM } },
 	[F_CLOSE] = { "close", { EIO, EINTR } },
 	[F_FSOPEN] = { "fsopen", { EMFILE, ENOMEM, EPERM } },
+	[F_FSPICK] = { "fspick", { EMFILE, ENOMEM } },
 	[F_FSCONFIG] = { "fsconfig", { ENOMEM, EINVAL } },
 	[F_FSMOUNT] = { "fsmount", { EMFILE, EBUSY, EPERM } },
 	[F_MOUNT_SETATTR] = { "mount_setattr", { EBUSY, EPERM } },
@@ -560,6 +562,7 @@ WRAP(F_FSTATFS, int, fstatfs, (int fd, struct statfs *st), (fd, st))
 WRAP(F_STATX, int, statx, (int fd, const char *p, int flags, unsigned m, struct statx *st),
      (fd, p, flags, m, st))
 WRAP(F_FSOPEN, int, fsopen, (const char *name, unsigned flags), (name, flags))
+WRAP(F_FSPICK, int, fspick, (int fd, const char *p, unsigned flags), (fd, p, flags))
 WRAP(F_FSCONFIG, int, fsconfig, (int fd, unsigned c, const char *k, const void *v, int a),
      (fd, c, k, v, a))
 WRAP(F_FSMOUNT, int, fsmount, (int fd, unsigned flags, unsigned attrs), (fd, flags, attrs))

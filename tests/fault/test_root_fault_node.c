@@ -381,6 +381,7 @@ static void update_loop(void)
 
 		carried_out(sync_action(ID, OLD));
 		a = sync_action(ID, NEW);
+		a->size_limit = 2 * LIMIT; /* it gets more room as well */
 		strike(&loop, a);
 		ck_assert_msg(a->is_mounted, "lost after %s", fault_text());
 		is_whole(a);

@@ -466,6 +466,24 @@ START_TEST(a_volume_without_room_fails_and_leaves_nothing)
 }
 END_TEST
 
+START_TEST(a_volume_has_the_room_of_a_limit_that_has_grown)
+{
+	sv_autofree char *large = t_repeat('x', 900000), *more = t_repeat('y', 900000);
+	sv_autofree char *keys = sv_asprintf("a=%s", large), *other = sv_asprintf("a=%s", more);
+	struct sv_action *a = make_action(SV_ACTION_SYNC, ID, "p");
+
+	a->plan = plan_of("a=1", "");
+	a->size_limit = 4096; /* room for one and a little */
+	sv_volume_carry_out(&node, a);
+	mounted = a->is_mounted;
+	generation = a->current;
+	succeeded(a);
+	succeed_keys(keys);
+	succeed_keys(other);
+	succeed_keys(keys);
+}
+END_TEST
+
 START_TEST(ramfs_keeps_to_the_same_room)
 {
 	sv_autofree char *large = t_repeat('x', 900000);
@@ -1208,6 +1226,7 @@ T_SUITE(volume)
 	T_TEST(a_link_is_not_followed);
 	T_TEST(something_at_the_name_does_not_undo_the_volume);
 	T_TEST(a_volume_without_room_fails_and_leaves_nothing);
+	T_TEST(a_volume_has_the_room_of_a_limit_that_has_grown);
 	T_TEST(ramfs_keeps_to_the_same_room);
 	T_TEST(a_policy_that_cannot_be_met_is_a_refusal);
 	T_TEST(an_unsafe_volume_is_not_written_to_under_require);
