@@ -215,7 +215,7 @@ static void report(struct sv_manager *m, struct sv_actual *a, enum sv_outcome ou
 {
 	switch (outcome) {
 	case SV_OUTCOME_NONE:
-	case SV_OUTCOME_REMOVED: /* drop() tells */
+	case SV_OUTCOME_REMOVED: /* tell_removed() and drop() tell */
 		return;
 	case SV_OUTCOME_STATE:
 	case SV_OUTCOME_ADOPTED:
@@ -257,25 +257,25 @@ static void look_at_heir(struct sv_manager *m, const char *ns, const char *pod, 
 	}
 }
 
+/* Its record may stay for a while, if it is to be looked at once more. */
+static void tell_removed(struct sv_manager *m, const struct sv_actual *a)
+{
+	const struct sv_log_fields fields = fields_of(a, SV_LOG_REMOVED);
+
+	add_event(m, a, false, "VolumeRemoved", "volume is no longer wanted and was removed");
+	sv_log_event(SV_LOG_INFO, &fields, "volume %s/%s/%s: removed", a->ns, a->pod, a->volume);
+	look_at_heir(m, a->ns, a->pod, a->volume);
+}
+
 /* The record has served its time. */
-static void drop(struct sv_manager *m, struct sv_actual *a, bool was_there)
+static void drop(struct sv_manager *m, struct sv_actual *a)
 {
 	sv_autofree char *ns = strdup(a->ns), *pod = strdup(a->pod), *uid = strdup(a->uid);
-	sv_autofree char *volume = strdup(a->volume);
-	const struct sv_log_fields fields = fields_of(a, SV_LOG_REMOVED);
 	bool wanted;
 
-	if (was_there) {
-		add_event(m, a, false, "VolumeRemoved",
-			  "volume is no longer wanted and was removed");
-		sv_log_event(SV_LOG_INFO, &fields, "volume %s/%s/%s: removed", a->ns, a->pod,
-			     a->volume);
-	}
 	feed_volume(m, a, "DELETED", true);
 	wanted = pod_of(m, a) != NULL;
 	sv_actuals_drop(&m->actuals, a);
-	if (was_there && ns && pod && volume)
-		look_at_heir(m, ns, pod, volume);
 	if (wanted)
 		return;
 	if (ns && pod && uid)
@@ -397,8 +397,10 @@ static void on_done(void *arg, struct sv_action *action)
 			    action->err.msg);
 	duration_us = action->duration_us;
 	sv_action_free(action);
+	if (outcome == SV_OUTCOME_REMOVED)
+		tell_removed(m, a);
 	if (outcome == SV_OUTCOME_REMOVED && !a->queued)
-		drop(m, a, true);
+		drop(m, a);
 	else
 		report(m, a, outcome, duration_us);
 	m->dirty = true;
@@ -426,7 +428,7 @@ static void look_at(struct sv_manager *m, struct sv_actual *a)
 						     sv_monotonic_ms(), &action);
 
 	if (outcome == SV_OUTCOME_REMOVED) {
-		drop(m, a, false);
+		drop(m, a);
 		return;
 	}
 	sv_metrics_decided(&m->metrics, a, outcome);
