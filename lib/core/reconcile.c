@@ -225,6 +225,7 @@ static enum sv_outcome start_remove(const struct sv_desired *d, struct sv_actual
 	}
 	if (a->retry_ms > now_ms)
 		return outcome;
+	a->as_planned = false;
 	begin(s, a, make_action(a, SV_ACTION_REMOVE), now_ms, ret);
 	return outcome;
 }

@@ -1149,6 +1149,25 @@ START_TEST(a_volume_whose_update_failed_half_way_is_not_taken_for_done)
 }
 END_TEST
 
+START_TEST(a_volume_whose_removal_failed_half_way_is_not_taken_for_done)
+{
+	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
+
+	publish();
+	remove_pod();
+	go_wrong(look_for(SV_ACTION_REMOVE), -EBUSY, SV_FAULT_MOUNT);
+	forget(SV_PLAN_E_UNAVAILABLE);
+	put_pod("v=s");
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_STALE, "SourceUnavailable", "no values");
+	refill_answer = 0;
+	refill_from = again;
+	changed(NULL, ID);
+	succeed(look_for(SV_ACTION_SYNC));
+	expect(SV_STATE_PUBLISHED, "", NULL);
+}
+END_TEST
+
 START_TEST(a_retry_asks_for_values)
 {
 	sv_autosecret struct sv_secret *again = t_secret("s", "k=1");
@@ -1210,5 +1229,6 @@ T_SUITE(reconcile)
 	T_TEST(a_volume_that_has_its_values_does_not_need_them_again);
 	T_TEST(a_volume_that_needs_values_says_that_there_are_none);
 	T_TEST(a_volume_whose_update_failed_half_way_is_not_taken_for_done);
+	T_TEST(a_volume_whose_removal_failed_half_way_is_not_taken_for_done);
 	T_TEST(a_retry_asks_for_values);
 }
