@@ -446,7 +446,7 @@ static int add_users(struct sv_desired *d, struct sv_wanted *w, bool joins)
 	return 0;
 }
 
-static void free_pins(struct sv_wanted *w)
+void sv_desired_unpin(struct sv_wanted *w)
 {
 	size_t i;
 
@@ -459,7 +459,7 @@ static void free_pins(struct sv_wanted *w)
 
 static void wanted_free(struct sv_wanted *w)
 {
-	free_pins(w);
+	sv_desired_unpin(w);
 	sv_pod_unref(w->pod);
 	free(w->id);
 	free(w);
@@ -490,7 +490,7 @@ static int want(struct sv_desired *d, enum sv_origin origin, struct sv_pod *pod,
 		drop_users(d, w);
 		/* one of that uid elsewhere? there, other Secrets have these names */
 		if (strcmp(w->pod->ns, pod->ns) != 0)
-			free_pins(w);
+			sv_desired_unpin(w);
 		sv_pod_unref(w->pod);
 	} else {
 		w = calloc(1, sizeof(*w));
@@ -853,7 +853,7 @@ int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan)
 				pins[n++] = sv_secret_ref(secret);
 		}
 	}
-	free_pins(w);
+	sv_desired_unpin(w);
 	w->pins = pins;
 	w->n_pins = n;
 	return 0;

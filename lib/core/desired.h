@@ -219,5 +219,7 @@ const struct sv_desired_secret *sv_desired_secret(const struct sv_desired *d, en
 
 /* The volume was published from this plan: keep the immutable Secrets in it. Return: 0 or -ENOMEM. */
 int sv_desired_pin(struct sv_wanted *w, const struct sv_plan *plan);
+/* It was taken down: one that is made anew is made from what there is then. */
+void sv_desired_unpin(struct sv_wanted *w);
 
 #endif

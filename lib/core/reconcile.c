@@ -493,7 +493,7 @@ static enum sv_outcome finish_sync(const struct sv_desired *d, struct sv_actuals
 static enum sv_outcome finish_remove(const struct sv_desired *d, struct sv_actuals *s,
 				     struct sv_actual *a, struct sv_action *action, int64_t now_ms)
 {
-	const struct sv_wanted *w;
+	struct sv_wanted *w;
 
 	a->mounted = action->is_mounted;
 	a->littered = !a->mounted && action->result < 0;
@@ -511,6 +511,7 @@ static enum sv_outcome finish_remove(const struct sv_desired *d, struct sv_actua
 	w = sv_desired_wanted(d, a->id);
 	if (!w)
 		return SV_OUTCOME_REMOVED;
+	sv_desired_unpin(w);
 	a->input = true; /* wanted again, or unused: start() says which */
 	sv_actuals_enqueue(s, a, false);
 	return set_state(a, SV_STATE_PENDING, "", NULL);

@@ -348,6 +348,31 @@ END_TEST
 
 /* ---- failures of the node ---------------------------------------------------------------------- */
 
+START_TEST(a_volume_that_is_used_again_has_the_immutable_secret_of_then)
+{
+	struct sv_action *action;
+
+	put_secret("k=1 !immutable");
+	put_pod("v=s");
+	succeed(look_for(SV_ACTION_SYNC));
+	remove_secret();
+	put_secret("k=2 !immutable");
+	action = look_for(SV_ACTION_SYNC); /* what is there stays as it is (section 7.7) */
+	ck_assert_mem_eq(action->plan->files[0].value->ptr, "1", 1);
+	unchanged(action);
+	put_pod("v-=s");
+	action = look_for(SV_ACTION_REMOVE);
+	action->is_mounted = false;
+	finish(action);
+	ck_assert_ptr_null(look());
+	expect(SV_STATE_UNUSED, "", NULL);
+	put_pod("v=s");
+	action = look_for(SV_ACTION_SYNC);
+	ck_assert_mem_eq(action->plan->files[0].value->ptr, "2", 1);
+	succeed(action);
+}
+END_TEST
+
 START_TEST(failures_are_retried_less_and_less_often)
 {
 	static const int64_t delays[] = { 500,   1000,  2000,   4000,   8000,  16000,
@@ -1196,6 +1221,7 @@ T_SUITE(reconcile)
 	T_TEST(a_refused_volume_goes_without_an_action);
 	T_TEST(before_the_source_has_answered_a_volume_is_pending);
 	T_TEST(an_unused_volume_is_not_mounted_and_no_error);
+	T_TEST(a_volume_that_is_used_again_has_the_immutable_secret_of_then);
 	T_TEST(failures_are_retried_less_and_less_often);
 	T_TEST(a_failed_update_leaves_a_stale_volume);
 	T_TEST(a_covered_volume_has_failed_and_is_still_taken_down);
