@@ -426,6 +426,34 @@ static int add_nested_dirs(struct builder *b)
 
 /* -------------------------------------------------------------------------------------------- */
 
+/* The directories that a path lies in, and the one that comes before it does not. */
+static size_t count_parents(const char *path, const char *before)
+{
+	size_t n = 0;
+
+	for (; *path && *path == *before; path++)
+		before++;
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+/* Each takes memory of the kernel's, and time, however little is in it. */
+static int check_dirs(const struct sv_plan *plan, struct sv_err *err)
+{
+	size_t i, n = plan->n_dirs;
+
+	for (i = 0; i < plan->n_files; i++)
+		n += count_parents(plan->files[i].path, i ? plan->files[i - 1].path : "");
+	for (i = 0; i < plan->n_dirs; i++)
+		n += count_parents(plan->dirs[i], i ? plan->dirs[i - 1] : "");
+	if (plan->n_files + n <= SV_VOLUME_FILES_MAX)
+		return 0;
+	return sv_err_set(err, SV_PLAN_E_TOO_LARGE,
+			  "volume of %zu files and %zu directories is over the limit of %d",
+			  plan->n_files, n, SV_VOLUME_FILES_MAX);
+}
+
 static int make(struct builder *b, size_t limit, sv_secret_lookup lookup, void *arg,
 		struct sv_err *err)
 {
@@ -458,7 +486,8 @@ static int make(struct builder *b, size_t limit, sv_secret_lookup lookup, void *
 	if (r)
 		return r;
 	b->err = err;
-	return add_nested_dirs(b);
+	r = add_nested_dirs(b);
+	return r ? r : check_dirs(plan, err);
 }
 
 int sv_plan_make(const struct sv_pod *pod, const struct sv_volume *vol, size_t limit,

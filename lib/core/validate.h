@@ -32,7 +32,7 @@
 #define SV_CONTAINER_ENV_MAX 10000 /* env and envFrom of a container */
 #define SV_VOLUME_SOURCES_MAX 1000 /* sources of a projected volume */
 #define SV_VOLUME_ITEMS_MAX 10000  /* items of one source of a volume */
-#define SV_VOLUME_FILES_MAX 20000  /* files of a volume */
+#define SV_VOLUME_FILES_MAX 20000  /* files of a volume, and directories */
 #define SV_UID_MAX 128             /* bytes of metadata.uid, which becomes a directory name */
 
 /* Each returns NULL if fine, else the text of the first complaint (a constant). */

@@ -288,6 +288,47 @@ START_TEST(a_volume_has_at_most_so_many_files)
 }
 END_TEST
 
+/* Nineteen times 1,000 directories and what is in them, which may be a mountpoint; the rest is flat. */
+START_TEST(a_volume_has_so_many_files_and_directories)
+{
+	sv_autosecret struct sv_secret *secret = t_secret("s", "a=");
+	struct sv_secret *secrets[] = { secret, NULL };
+	sv_autobuf struct sv_buf deep = { 0 };
+	int run, i;
+
+	for (i = 0; i < 999; i++)
+		sv_buf_puts(&deep, "/d");
+	for (run = 0; run < 4; run++) {
+		bool nested = run & 1, over = run & 2;
+		sv_autobuf struct sv_buf items = { 0 };
+		sv_autofree char *mounts = NULL, *volume = NULL;
+		sv_autoplan struct sv_plan *plan = NULL;
+		sv_autopod struct sv_pod *p = NULL;
+		struct sv_err err = { "" };
+		int r;
+
+		for (i = nested; i < 19; i++)
+			sv_buf_printf(&items, "{key: a, path: i%d%s/f}, ", i, deep.ptr);
+		sv_buf_printf(&items, "{key: a, path: i1%s/g}, ", deep.ptr); /* beside another */
+		for (i = 0; i < 980 + over; i++)
+			sv_buf_printf(&items, "{key: a, path: f%d}, ", i);
+		volume = sv_asprintf(ITEMS("%s"), items.ptr);
+		mounts = sv_asprintf("{name: v, mountPath: /v}, {name: w, mountPath: /v%s%s/x}",
+				     nested ? "/m" : "2", deep.ptr);
+		p = pod_with(volume, mounts, "");
+		r = sv_plan_make(p, t_volume(p, "v"), LIMIT, t_lookup, secrets, &plan, &err);
+		ck_assert_msg(r == (over ? SV_PLAN_E_TOO_LARGE : 0), "run %d: %d %s", run, r,
+			      err.msg);
+		if (over)
+			ck_assert_str_eq(err.msg,
+					 nested ? "volume of 1000 files and 19001 directories "
+						  "is over the limit of 20000" :
+						  "volume of 1001 files and 19000 directories "
+						  "is over the limit of 20000");
+	}
+}
+END_TEST
+
 /* Each file takes a page at least, however little is in it. */
 START_TEST(many_small_files_need_more_memory_than_their_bytes)
 {
@@ -616,6 +657,7 @@ T_SUITE(plan)
 	T_EACH(paths_that_no_file_system_takes_are_refused, lengths);
 	T_TEST(a_volume_has_a_size_limit);
 	T_TEST(a_volume_has_at_most_so_many_files);
+	T_TEST(a_volume_has_so_many_files_and_directories);
 	T_TEST(many_small_files_need_more_memory_than_their_bytes);
 	T_EACH(a_group_only_adds_bits, groups);
 	T_EACH(mounts_below_the_volume_get_a_directory, nests);
