@@ -255,6 +255,29 @@ static void add_size(struct sv_plan *plan, size_t size)
 	plan->footprint += (size + SV_PLAN_PAGE - 1) / SV_PLAN_PAGE * SV_PLAN_PAGE;
 }
 
+/* The longest target of a link that takes no page, on tmpfs. */
+#define SHORT_LINK_MAX 127
+
+/*
+ * The links of first elements (R40) last for all generations: of two, which there is to be room for,
+ * each has half of their pages.
+ */
+static void add_links(struct sv_plan *plan)
+{
+	const char *before = "";
+	size_t i;
+
+	for (i = 0; i < plan->n_files; i++) {
+		const char *path = plan->files[i].path;
+		size_t n = strcspn(path, "/");
+
+		if (n + strlen("..data/") > SHORT_LINK_MAX &&
+		    (strcspn(before, "/") != n || memcmp(before, path, n) != 0))
+			plan->footprint += SV_PLAN_PAGE / 2;
+		before = path;
+	}
+}
+
 static int check_files(const struct sv_plan *plan, size_t limit, struct sv_err *err)
 {
 	size_t i;
@@ -482,6 +505,7 @@ static int make(struct builder *b, size_t limit, sv_secret_lookup lookup, void *
 		return r;
 	for (i = 0; i < plan->n_files; i++)
 		add_size(plan, plan->files[i].size);
+	add_links(plan);
 	r = check_files(plan, limit, err);
 	if (r)
 		return r;

@@ -59,7 +59,7 @@ struct sv_plan {
 	size_t n_secrets;
 	int64_t fs_group; /* -1: none. Group of everything in the volume (R44) */
 	size_t size;      /* bytes of all values */
-	size_t footprint; /* bytes of memory that the files take: whole pages */
+	size_t footprint; /* bytes of memory that files and links take: whole pages */
 };
 
 /* Modes that follow from fsGroup (R45). */

@@ -353,6 +353,27 @@ START_TEST(many_small_files_need_more_memory_than_their_bytes)
 }
 END_TEST
 
+/* Those that the links of such names take are there once, for two generations. */
+START_TEST(long_names_need_memory_for_their_links)
+{
+	sv_autofree char *shorter = t_repeat('a', 120), *longer = t_repeat('b', 121);
+	sv_autosecret struct sv_secret *s = t_secret("s", "k=x");
+	struct sv_secret *secrets[] = { s, NULL };
+	const char *names[] = { shorter, longer };
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		sv_autofree char *volume = sv_asprintf(
+			ITEMS("{key: k, path: %s/x}, {key: k, path: %s/y}"), names[i], names[i]);
+		sv_autopod struct sv_pod *p = pod(volume);
+		sv_autoplan struct sv_plan *plan = t_plan(p, "v", secrets);
+
+		ck_assert_uint_eq(plan->footprint,
+				  (size_t)(2 * SV_PLAN_PAGE + i * SV_PLAN_PAGE / 2));
+	}
+}
+END_TEST
+
 /* R44, R45 */
 static const struct {
 	const char *security;
@@ -659,6 +680,7 @@ T_SUITE(plan)
 	T_TEST(a_volume_has_at_most_so_many_files);
 	T_TEST(a_volume_has_so_many_files_and_directories);
 	T_TEST(many_small_files_need_more_memory_than_their_bytes);
+	T_TEST(long_names_need_memory_for_their_links);
 	T_EACH(a_group_only_adds_bits, groups);
 	T_EACH(mounts_below_the_volume_get_a_directory, nests);
 	T_TEST(directories_of_several_containers_are_made_once);
