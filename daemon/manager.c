@@ -379,6 +379,7 @@ static void on_done(void *arg, struct sv_action *action)
 {
 	struct sv_manager *m = arg;
 	struct sv_actual *a = sv_actuals_get(&m->actuals, action->id);
+	const bool resisted = a->resists;
 	enum sv_outcome outcome;
 	int64_t duration_us;
 
@@ -392,7 +393,8 @@ static void on_done(void *arg, struct sv_action *action)
 	/* The change still waits, and has for longer than what came since. */
 	if (action->result < 0 && action->since_us)
 		a->changed_us = action->since_us;
-	if (action->kind == SV_ACTION_CLEAN && action->result < 0)
+	/* Once: whoever holds a part of an old generation may do so for as long as it likes. */
+	if (action->kind == SV_ACTION_CLEAN && action->result < 0 && !resisted)
 		sv_log_warn("volume %s/%s/%s: %s; will be retried", a->ns, a->pod, a->volume,
 			    action->err.msg);
 	duration_us = action->duration_us;

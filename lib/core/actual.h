@@ -72,6 +72,7 @@ struct sv_actual {
 	/* work */
 	bool busy;              /* an action is under way */
 	bool cleaning;          /* that action removes old generations, no more */
+	bool resists;           /* the last such action left some that were to go */
 	bool overdue;           /* it takes long, and state, reason and message say so */
 	bool input;             /* what is wanted may have changed since the last action began */
 	bool full;              /* no room for a new generation until an old one has gone */

@@ -417,6 +417,7 @@ static void finish_clean(struct sv_actual *a, const struct sv_action *action, in
 	size_t i, n = 0;
 
 	a->full = false;
+	a->resists = action->result < 0;
 	for (i = 0; i < a->n_old; i++) {
 		struct sv_old_generation *g = &a->old[i];
 

@@ -73,6 +73,7 @@ static void on_settled(void *arg)
 	struct t_daemon *d = arg;
 
 	d->settled = true;
+	uv_stop(&d->loop); /* whoever waits for that looks before the loop waits */
 	if (!d->manager.stopping)
 		sv_notify_ready(&d->notify);
 }
