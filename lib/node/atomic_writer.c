@@ -582,7 +582,7 @@ static int set_root(int dirfd, const struct sv_plan *plan, struct sv_err *err)
 	return 0;
 }
 
-int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
+int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation, bool fresh,
 		    struct sv_written *ret, struct sv_err *err)
 {
 	char name[SV_DATA_DIR_MAX];
@@ -610,7 +610,7 @@ int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
 	if (r == 0)
 		r = make_links(dirfd, plan, err);
 	sv_written_done(ret);
-	if (r == 0) {
+	if (r == 0 && !fresh) {
 		r = scan_root(dirfd, plan, name, true, &stale, ret);
 		if (r < 0)
 			sv_err_set(err, r, "cannot remove what is no longer there");

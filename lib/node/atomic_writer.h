@@ -50,6 +50,7 @@ int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *re
  * sv_atomic_write() - write a new generation and switch to it
  * @dirfd:      the volume's root, writable
  * @generation: its number, from 1
+ * @fresh:      nothing is in it yet, as it was just made: nobody has to look for what is to go
  * @ret:        filled in on 0
  *
  * On failure what is visible is as before, and what was written is removed,
@@ -57,7 +58,7 @@ int sv_atomic_check(int dirfd, const struct sv_plan *plan, struct sv_written *re
  *
  * Return: 0 or a negated errno.
  */
-int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation,
+int sv_atomic_write(int dirfd, const struct sv_plan *plan, uint64_t generation, bool fresh,
 		    struct sv_written *ret, struct sv_err *err);
 
 /*

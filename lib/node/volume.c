@@ -541,7 +541,7 @@ static int publish_new(const struct sv_node *n, struct sv_action *action)
 	action->medium = n->medium;
 	r = n->medium == SV_MEDIUM_RAMFS ? check_room(action, mnt) : 0;
 	if (r == 0)
-		r = sv_atomic_write(mnt, action->plan, action->generation, &w, &action->err);
+		r = sv_atomic_write(mnt, action->plan, action->generation, true, &w, &action->err);
 	take_written(action, &w);
 	action->born_ms = birth_ms(mnt);
 	if (r < 0)
@@ -580,7 +580,8 @@ static int publish_over(const struct sv_node *n, struct sv_action *action, int t
 	if (action->generation <= action->current) /* adopted: the name knows the number */
 		action->generation = action->current + 1;
 	if (r == 0)
-		r = sv_atomic_write(dirfd, action->plan, action->generation, &w, &action->err);
+		r = sv_atomic_write(dirfd, action->plan, action->generation, false, &w,
+				    &action->err);
 	if (r < 0) {
 		sv_written_done(&w);
 		return fault(action, SV_FAULT_WRITE, r);

@@ -597,9 +597,9 @@ START_TEST(a_generation_of_a_name_that_is_taken_is_not_harmed)
 		struct sv_written w = { 0 };
 
 		fault_on(&no_random);
-		r = sv_atomic_write(fd, first, 7, &w, NULL);
+		r = sv_atomic_write(fd, first, 7, false, &w, NULL);
 		if (r == 0)
-			r = sv_atomic_write(fd, second, 7, &w, NULL);
+			r = sv_atomic_write(fd, second, 7, false, &w, NULL);
 		fault_off();
 		t_contains(fault_text(), "getrandom");
 		sv_written_done(&w);

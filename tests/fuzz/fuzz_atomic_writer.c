@@ -188,7 +188,7 @@ static void write_plan(struct fuzz_in *in, int volume, const struct sv_plan *pla
 	MUST(r == 0 || (r == 1 && !first));
 	sv_written_done(&w);
 	generation++;
-	MUST(sv_atomic_write(volume, plan, generation, &w, &err) == 0);
+	MUST(sv_atomic_write(volume, plan, generation, false, &w, &err) == 0);
 	MUST(w.generation == generation);
 	/* ..data was not there, so nobody looked for what is old */
 	MUST(sv_atomic_check(volume, plan, &again) == 1 && again.generation == generation);

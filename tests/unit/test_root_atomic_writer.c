@@ -67,8 +67,8 @@ static void write_plan(const struct sv_plan *plan)
 {
 	struct sv_err err = { "" };
 
-	ck_assert_msg(sv_atomic_write(t_dirfd, plan, ++generation, &written, &err) == 0, "%s",
-		      err.msg);
+	ck_assert_msg(sv_atomic_write(t_dirfd, plan, ++generation, false, &written, &err) == 0,
+		      "%s", err.msg);
 	ck_assert_uint_eq(written.generation, generation);
 }
 
@@ -226,7 +226,7 @@ START_TEST(a_generation_is_named_after_its_time_and_number)
 	struct sv_written w = { 0 };
 	struct sv_err err;
 
-	ck_assert_int_eq(sv_atomic_write(t_dirfd, plan, 41, &w, &err), 0);
+	ck_assert_int_eq(sv_atomic_write(t_dirfd, plan, 41, false, &w, &err), 0);
 	name = t_link(t_dirfd, "..data");
 	gmtime_r(&now, &tm);
 	strftime(want, sizeof(want), "..%Y_%m_%d_%H_", &tm); /* minutes may turn meanwhile */
@@ -639,7 +639,8 @@ START_TEST(a_failed_write_leaves_all_as_it_was)
 	ck_assert_int_eq(mount(NULL, t_dir, NULL, MS_REMOUNT, "size=200k"), 0);
 	write_keys("a=1 c=2");
 	before = t_tree(t_dirfd);
-	ck_assert_int_eq(sv_atomic_write(t_dirfd, plan, ++generation, &written, &err), -ENOSPC);
+	ck_assert_int_eq(sv_atomic_write(t_dirfd, plan, ++generation, false, &written, &err),
+			 -ENOSPC);
 	ck_assert_str_eq(err.msg, "cannot write 'd/b': No space left on device");
 	after = t_tree(t_dirfd);
 	ck_assert_str_eq(after, before);
@@ -658,7 +659,7 @@ START_TEST(a_switch_that_fails_leaves_all_as_it_was)
 	ck_assert_int_eq(mkdirat(t_dirfd, "..data", 0755), 0);
 	t_write(t_dirfd, "..data/x", "x");
 	before = t_tree(t_dirfd);
-	ck_assert_int_lt(sv_atomic_write(t_dirfd, plan, ++generation, &written, &err), 0);
+	ck_assert_int_lt(sv_atomic_write(t_dirfd, plan, ++generation, false, &written, &err), 0);
 	t_contains(err.msg, "cannot switch to '..2");
 	after = t_tree(t_dirfd);
 	ck_assert_str_eq(after, before);
@@ -675,7 +676,8 @@ START_TEST(a_read_only_volume_is_checked_and_not_written)
 	ck_assert_int_eq(mount(NULL, t_dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
 	ck_assert_int_eq(check(plan), 1);
 	ck_assert_int_eq(check(other), 0);
-	ck_assert_int_eq(sv_atomic_write(t_dirfd, other, ++generation, &written, &err), -EROFS);
+	ck_assert_int_eq(sv_atomic_write(t_dirfd, other, ++generation, false, &written, &err),
+			 -EROFS);
 	ck_assert_int_eq(check(plan), 1);
 	ck_assert_int_eq(mount(NULL, t_dir, NULL, MS_REMOUNT | MS_BIND, NULL), 0);
 }
