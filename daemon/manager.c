@@ -276,11 +276,9 @@ static void drop(struct sv_manager *m, struct sv_actual *a)
 	feed_volume(m, a, "DELETED", true);
 	wanted = pod_of(m, a) != NULL;
 	sv_actuals_drop(&m->actuals, a);
-	if (wanted)
-		return;
-	if (ns && pod && uid)
+	if (!wanted && ns && pod && uid)
 		feed_gone_pod(m, ns, pod, uid);
-	else
+	else if (!wanted)
 		sv_feed_add(&m->feed, SV_TOPIC_PODS, "DELETED", NULL);
 }
 
