@@ -255,6 +255,17 @@ static void add_size(struct sv_plan *plan, size_t size)
 	plan->footprint += (size + SV_PLAN_PAGE - 1) / SV_PLAN_PAGE * SV_PLAN_PAGE;
 }
 
+bool sv_plan_starts_element(const struct sv_plan *plan, size_t i)
+{
+	const char *path = plan->files[i].path, *before;
+	size_t n = strcspn(path, "/");
+
+	if (i == 0)
+		return true;
+	before = plan->files[i - 1].path;
+	return strcspn(before, "/") != n || strncmp(before, path, n) != 0;
+}
+
 /* The longest target of a link that takes no page, on tmpfs. */
 #define SHORT_LINK_MAX 127
 
@@ -264,18 +275,12 @@ static void add_size(struct sv_plan *plan, size_t size)
  */
 static void add_links(struct sv_plan *plan)
 {
-	const char *before = "";
 	size_t i;
 
-	for (i = 0; i < plan->n_files; i++) {
-		const char *path = plan->files[i].path;
-		size_t n = strcspn(path, "/");
-
-		if (n + strlen("..data/") > SHORT_LINK_MAX &&
-		    (strcspn(before, "/") != n || memcmp(before, path, n) != 0))
+	for (i = 0; i < plan->n_files; i++)
+		if (strcspn(plan->files[i].path, "/") + strlen("..data/") > SHORT_LINK_MAX &&
+		    sv_plan_starts_element(plan, i))
 			plan->footprint += SV_PLAN_PAGE / 2;
-		before = path;
-	}
 }
 
 static int check_files(const struct sv_plan *plan, size_t limit, struct sv_err *err)

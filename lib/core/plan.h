@@ -66,6 +66,12 @@ struct sv_plan {
 mode_t sv_plan_root_mode(const struct sv_plan *plan); /* 01777 or 03777 */
 mode_t sv_plan_dir_mode(const struct sv_plan *plan);  /* 0755 or 02755 */
 
+/*
+ * Is file @i < n_files the first one below its first element, which has one link for all (R40)?
+ * '/' sorts first, so that they stand together.
+ */
+bool sv_plan_starts_element(const struct sv_plan *plan, size_t i);
+
 /**
  * sv_secret_lookup - how a plan finds Secrets
  * @ret:  the Secret, borrowed; set on 0 only

@@ -98,18 +98,6 @@ static bool is_mountpoint(const struct sv_plan *plan, const char *path, size_t n
 	return false;
 }
 
-/* Files are sorted with '/' first, so those of one first element stand together. */
-static bool starts_element(const struct sv_plan *plan, size_t i)
-{
-	const char *path = plan->files[i].path, *before;
-	size_t n = first_element(path);
-
-	if (i == 0)
-		return true;
-	before = plan->files[i - 1].path;
-	return first_element(before) != n || strncmp(before, path, n) != 0;
-}
-
 /* Does a link of this name belong to a file of the plan? Files stand in the order of first elements. */
 static bool is_planned_link(const struct sv_plan *plan, const char *name)
 {
@@ -300,7 +288,8 @@ static bool same_links(int dirfd, const struct sv_plan *plan)
 		const char *path = plan->files[i].path;
 		ssize_t n;
 
-		if (!starts_element(plan, i) || is_mountpoint(plan, path, first_element(path)))
+		if (!sv_plan_starts_element(plan, i) ||
+		    is_mountpoint(plan, path, first_element(path)))
 			continue;
 		link_target(path, target);
 		n = readlinkat(dirfd, target + 7, found, sizeof(found));
@@ -515,7 +504,8 @@ static int make_links(int dirfd, const struct sv_plan *plan, struct sv_err *err)
 		ssize_t n;
 		int r = 0;
 
-		if (!starts_element(plan, i) || is_mountpoint(plan, path, first_element(path)))
+		if (!sv_plan_starts_element(plan, i) ||
+		    is_mountpoint(plan, path, first_element(path)))
 			continue;
 		link_target(path, target);
 		if (symlinkat(target, dirfd, target + 7) == 0)
