@@ -748,8 +748,8 @@ START_TEST(by_namespace_a_secret_that_the_list_has_passed_already_is_asked_for)
 }
 END_TEST
 
-/* What is asked for is old when it arrives: the watch of the namespace has told of a change since. */
-static void overtake(const char *keys)
+/* A Secret changes, or goes, while a list of its own is on its way with what was before. */
+static void change_what_is_asked_for(const char *keys)
 {
 	t_api_put_secret(k_api, "db", "k=1");
 	t_api_put_secret(k_api, "late", "k=2");
@@ -763,6 +763,12 @@ static void overtake(const char *keys)
 		t_api_put_secret(k_api, "late", keys);
 	else
 		t_api_delete(k_api, "secrets", "late");
+}
+
+/* What is asked for is old when it arrives: the watch of the namespace has told of a change since. */
+static void overtake(const char *keys)
+{
+	change_what_is_asked_for(keys);
 	k_quiet();
 	ck_assert_uint_eq(lists("secrets", NULL), 2);
 	k_pass(K_MINUTE);
@@ -850,18 +856,7 @@ START_TEST(by_namespace_a_list_of_its_own_does_not_take_back_what_the_namespaces
 {
 	const char *keys = relisted[_i];
 
-	t_api_put_secret(k_api, "db", "k=1");
-	t_api_put_secret(k_api, "late", "k=2");
-	t_api_put_pod(k_api, "web", K_NODE, "v=db");
-	k_start(&by_namespace);
-	k_until(k_has("web/v", "Published") && t_api_n_watches(k_api) == 2);
-	drip_next_list();
-	t_api_put_pod(k_api, "two", K_NODE, "v=late");
-	k_until(lists("secrets", "late") == 1);
-	if (keys)
-		t_api_put_secret(k_api, "late", keys);
-	else
-		t_api_delete(k_api, "secrets", "late");
+	change_what_is_asked_for(keys);
 	k_source->reload(k_source);
 	k_until(t_api_n_watches(k_api) == 2);
 	k_pass(K_MINUTE);
